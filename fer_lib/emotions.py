@@ -1,0 +1,80 @@
+"""Emotion names: the label sets of the field, their spellings, and one colour each."""
+
+import difflib
+
+import numpy as np
+
+FER7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+FERPLUS8 = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
+CKPLUS7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "contempt")
+
+LABEL_SETS = {"fer7": FER7, "ferplus8": FERPLUS8, "ckplus7": CKPLUS7}
+
+# One colour per emotion, the same in every figure; told apart in grey and by the colour-blind
+# (Okabe and Ito's palette, https://jfly.uni-koeln.de/color/, plus grey for neutral).
+COLOURS = {
+    "angry": "#D55E00",
+    "disgust": "#009E73",
+    "fear": "#CC79A7",
+    "happy": "#F0E442",
+    "sad": "#0072B2",
+    "surprise": "#E69F00",
+    "neutral": "#8C8C8C",
+    "contempt": "#56B4E9",
+}
+
+SPELLINGS = {
+    "angry": ("anger", "an", "ang", "angery"),
+    "disgust": ("disgusted", "di", "dis", "disgusting"),
+    "fear": ("fearful", "fe", "fea", "afraid", "scared"),
+    "happy": ("happiness", "ha", "hap", "joy", "smile"),
+    "sad": ("sadness", "sa", "unhappy"),
+    "surprise": ("surprised", "su", "sur", "suprise", "suprised", "surprize"),
+    "neutral": ("neutrality", "ne", "neu", "natural", "calm"),
+    "contempt": ("contemptuous", "co", "con"),
+}
+_CANONICAL = {name: name for name in SPELLINGS} | {
+    spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings
+}
+
+
+def suggest(name, known):
+    """Return `"; did you mean 'x'?"` for the known name nearest to `name`, or `""`."""
+    near = difflib.get_close_matches(str(name).lower(), [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def lookup(table, name, what):
+    """Return `table[name]`.
+
+    Raises:
+        ValueError: If the name is unknown; the message lists the keys and the nearest one.
+    """
+    if name not in table:
+        keys = ", ".join(map(repr, table))
+        raise ValueError(f"Unknown {what} {name!r}. Known: {keys}{suggest(name, table)}")
+    return table[name]
+
+
+def canonical(name):
+    """Return the emotion that a spelling stands for: `"Anger"`, `"AN"` → `"angry"`.
+
+    Raises:
+        ValueError: If the spelling is not known; the message lists the emotions and the nearest.
+    """
+    return lookup(_CANONICAL, str(name).strip().lower().replace("_", "").replace("-", ""), "emotion")
+
+
+def translate(label_set, to):
+    """Map class numbers of one label set to those of another, by emotion name.
+
+    Args:
+        label_set: Sequence of emotion names that today's class numbers index.
+        to: Sequence of emotion names to number them by.
+
+    Returns:
+        `int64` array of shape `(len(label_set),)`: the class number in `to`, or -1 where `to`
+        has no such emotion.
+    """
+    place = {name: number for number, name in enumerate(to)}
+    return np.array([place.get(name, -1) for name in label_set], dtype=np.int64)

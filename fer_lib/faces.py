@@ -1,0 +1,118 @@
+"""Faces: the one data structure between files on disk and models."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Faces:
+    """Grey face crops with their labels.
+
+    Immutable; `faces[index]` takes a slice, a boolean mask or an array of indices and returns
+    the same kind of object.
+
+    Args:
+        images: `uint8` array of shape `(n, height, width)`, values 0 to 255.
+        labels: Integer array of shape `(n,)` with values in `[0, len(label_set))`, or `float32`
+            array of shape `(n, len(label_set))`: votes or a distribution, not negative, each
+            row with a positive sum.
+        label_set: Emotion names in the order of the class numbers.
+        groups: Optional array of shape `(n,)`: faces of one group (a subject, a sequence) must
+            stay on one side of a split.
+        ids: Array of shape `(n,)`: where each face came from (row number or file name).
+            Defaults to `0 … n - 1`.
+        usage: Optional string array of shape `(n,)`: the source's own split names.
+        name: What the faces are called in tables and figure titles.
+        skipped: Reasons, one string per source row that could not be used.
+
+    Raises:
+        ValueError: If shapes, dtypes or ranges do not fit.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    label_set: tuple
+    groups: np.ndarray | None = None
+    ids: np.ndarray | None = None
+    usage: np.ndarray | None = None
+    name: str = "faces"
+    skipped: tuple = ()
+
+    def __post_init__(self):
+        put = functools.partial(object.__setattr__, self)
+        put("label_set", tuple(self.label_set))
+        put("skipped", tuple(self.skipped))
+        if self.ids is None:
+            put("ids", np.arange(len(self.images)))
+        for field in ("labels", "groups", "ids", "usage"):
+            if getattr(self, field) is not None:
+                put(field, np.asarray(getattr(self, field)))
+        self._validate()
+
+    def _validate(self):
+        images, labels, classes = self.images, self.labels, len(self.label_set)
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+            raise ValueError(
+                "images must be uint8 of shape (n, height, width); got "
+                f"{getattr(images, 'dtype', type(images))} of shape {np.shape(images)}."
+            )
+        if labels.ndim == 1:
+            if not np.issubdtype(labels.dtype, np.integer):
+                raise ValueError(f"labels must be integers; got {labels.dtype}.")
+            wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        elif labels.shape[1:] == (classes,):
+            wrong = np.flatnonzero((labels < 0).any(axis=1) | ~(labels.sum(axis=1) > 0))
+        else:
+            raise ValueError(
+                f"votes must have one column per class ({classes}); got shape {labels.shape}."
+            )
+        if wrong.size:
+            raise ValueError(
+                f"labels must fit the {classes} classes {self.label_set}; row {wrong[0]} holds "
+                f"{labels[wrong[0]]} ({wrong.size} such rows)."
+            )
+        for field in ("labels", "groups", "ids", "usage"):
+            value = getattr(self, field)
+            if value is not None and len(value) != len(images):
+                raise ValueError(f"{field} has {len(value)} entries for {len(images)} images.")
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        if isinstance(index, (int, np.integer)):
+            index = [index]
+        parts = {
+            field: value[index]
+            for field in ("images", "labels", "groups", "ids", "usage")
+            if (value := getattr(self, field)) is not None
+        }
+        return dataclasses.replace(self, **parts, skipped=())
+
+    @property
+    def classes(self):
+        """`int64` array of shape `(n,)`: the class of each face (of votes, the most voted)."""
+        return (self.labels if self.labels.ndim == 1 else self.labels.argmax(1)).astype(np.int64)
+
+    @property
+    def targets(self):
+        """`float32` array of shape `(n, classes)`, rows summing to 1: what training fits."""
+        if self.labels.ndim == 1:
+            return np.eye(len(self.label_set), dtype=np.float32)[self.labels]
+        return (self.labels / self.labels.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def class_counts(self):
+        """Return `{emotion: number of faces}` in the order of the label set."""
+        counts = np.bincount(self.classes, minlength=len(self.label_set))
+        return dict(zip(self.label_set, counts.tolist(), strict=True))
+
+    @functools.cached_property
+    def content_hash(self):
+        """SHA-256 (first 16 hexadecimal digits) of images, labels and label set."""
+        digest = hashlib.sha256(repr((self.images.shape, self.label_set)).encode())
+        digest.update(np.ascontiguousarray(self.images))
+        digest.update(np.ascontiguousarray(self.labels.astype(np.float64)))
+        return digest.hexdigest()[:16]

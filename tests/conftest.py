@@ -1,0 +1,59 @@
+"""What every test gets: its own FER_HOME, closed figures, and the real data where it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("FER_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(autouse=True)
+def fer_home(tmp_path, monkeypatch):
+    """A FER_HOME of the test's own, so that no test sees the user's data."""
+    monkeypatch.setenv("FER_HOME", str(tmp_path / "fer_home"))
+    return tmp_path / "fer_home"
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close what a test drew."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def rng():
+    """A seeded generator."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real data, weights and peers' models; the test is skipped without it."""
+    if not (SHARED / "tools" / "unpack_data.py").exists():
+        pytest.skip("the shared real data is not on this machine (FER_SHARED names its folder)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def real_data(shared, tmp_path_factory):
+    """A folder with FER-2013 (CSV, ICML CSV, class folders), FER+ and CK+48, written once."""
+    folder = tmp_path_factory.getbasetemp().parent / "real_data"
+    done = folder / "done"
+    if not done.exists():  # with pytest-xdist the workers share the parent folder
+        temporary = tmp_path_factory.mktemp("real") / "data"
+        subprocess.run([sys.executable, shared / "tools" / "unpack_data.py", temporary], check=True)
+        (temporary / "done").touch()
+        try:
+            temporary.rename(folder)
+        except OSError:  # another worker was first
+            pass
+    return folder
