@@ -1,0 +1,124 @@
+"""Pretrained weights: where they are looked for, and which file a model started from."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from fer_lib.storage import fer_home, file_hash
+
+
+class Start(NamedTuple):
+    """Where a backbone starts.
+
+    Args:
+        values: List of weight arrays in Keras's order, or `None` for a random start.
+        origin: One line that says what they are, for results and figures.
+        notice: What the reader must know, or `""`.
+    """
+
+    values: list | None
+    origin: str
+    notice: str = ""
+
+
+def find_weights(backbone, application, alpha, weights):
+    """Find the weights that a backbone starts from.
+
+    ImageNet's are looked for in `$FER_WEIGHTS` (if set), in `$FER_HOME/weights`, in Keras's own
+    cache, and then downloaded by Keras.
+
+    Args:
+        backbone: Name of the backbone, as in the file names.
+        application: Its name in `keras.applications`.
+        alpha: Width.
+        weights: `"imagenet"`, `"fer"` (trained on faces, shipped with the package), `"auto"`
+            (ImageNet's where they can be had, else the shipped ones, else a random start, with
+            a notice), a file (`.weights.h5` of the backbone, or `.keras` of a run with the same
+            backbone), or `None` for a random start.
+
+    Returns:
+        A `Start`.
+
+    Raises:
+        FileNotFoundError: If the weights can not be had; the message says where to put them.
+        ValueError: If a file does not fit the backbone.
+    """
+    if weights is None:
+        return Start(None, "random start")
+    if weights == "imagenet":
+        return _imagenet(backbone, application, alpha)
+    if weights == "fer":
+        raise FileNotFoundError(
+            f"No face-expression weights for {backbone} {alpha} are shipped with this version; "
+            'use weights="imagenet", a file, or None.'
+        )
+    if weights == "auto":
+        try:
+            return _imagenet(backbone, application, alpha)
+        except FileNotFoundError as error:
+            notice = f"RANDOM START, no pretrained weights: {error}"
+            return Start(None, "random start (no ImageNet weights to be had)", notice)
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights must be 'auto', 'imagenet', 'fer', None or a file; {weights!r} is no file."
+        )
+    return _from_file(path, application, alpha, str(path.name))
+
+
+def _weight_folders():
+    named = os.environ.get("FER_WEIGHTS")
+    return [*([Path(named)] if named else []), fer_home() / "weights"]
+
+
+def _imagenet(backbone, application, alpha):
+    for folder in _weight_folders():
+        # "_from_uint8" and the like sort after the exact file.
+        for path in sorted(folder.glob(f"{backbone}_{float(alpha)}_*_no_top*.weights.h5")):
+            return _from_file(path, application, alpha, f"ImageNet, {path.name}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a size without own weights takes those of 224
+            base = _base(application, alpha, "imagenet")
+    except Exception as error:  # Keras raises a bare Exception when the download fails
+        raise FileNotFoundError(
+            f"no ImageNet weights for {backbone} {alpha} ({str(error).splitlines()[0]}).\n"
+            f"Looked for {backbone}_{float(alpha)}_224_no_top.weights.h5 in "
+            f"{', '.join(map(str, _weight_folders()))}, then in Keras's cache "
+            "(~/.keras/models), then tried to download it.\n"
+            "Put the file there, connect this machine, or choose weights=None (random start)."
+        ) from None
+    return Start(base.get_weights(), f"ImageNet, keras.applications.{application} {alpha}")
+
+
+def _from_file(path, application, alpha, label):
+    origin = f"{label}, sha256 {file_hash(path)[:12]}"
+    base = _base(application, alpha, None)
+    try:
+        if path.suffix == ".keras":
+            return Start(_backbone_of(path, base), origin)
+        base.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path} does not hold weights of {application} {alpha}: {reason}"
+        ) from None
+    return Start(base.get_weights(), origin)
+
+
+def _backbone_of(path, base):
+    import keras
+
+    saved = {layer.name: layer for layer in keras.models.load_model(path, compile=False).layers}
+    for layer in base.layers:
+        if layer.weights:
+            layer.set_weights(saved[layer.name].get_weights())
+    return base.get_weights()
+
+
+def _base(application, alpha, weights):
+    import keras
+
+    build = getattr(keras.applications, application)
+    return build(input_shape=(96, 96, 3), include_top=False, weights=weights, alpha=alpha)
