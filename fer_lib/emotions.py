@@ -62,7 +62,9 @@ def canonical(name):
     Raises:
         ValueError: If the spelling is not known; the message lists the emotions and the nearest.
     """
-    return lookup(_CANONICAL, str(name).strip().lower().replace("_", "").replace("-", ""), "emotion")
+    return lookup(
+        _CANONICAL, str(name).strip().lower().replace("_", "").replace("-", ""), "emotion"
+    )
 
 
 def translate(label_set, to):

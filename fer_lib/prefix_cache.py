@@ -49,19 +49,22 @@ def feature_bytes(prefix, count):
     return 4 * count * int(np.prod(prefix.output_shape[1:]))
 
 
-def choose_views(prefix, count, augmentation, budget=MEMORY_BUDGET):
-    """Return how many augmented views of each face to cache: up to 8 that fit the budget.
+def choose_views(prefix, count, augmentation, epochs, budget=MEMORY_BUDGET):
+    """Return how many augmented views of each face to cache: one an epoch, up to 8, that fit.
 
     Args:
         prefix: Frozen model of `split_at_frozen`.
         count: Number of faces.
         augmentation: Key of `AUGMENTATIONS`; `"none"` needs one view.
+        epochs: Number of epochs that will draw from the views.
         budget: Bytes that the features may take.
 
     Returns:
         A number from 1 to 8, or 0 if not even one view fits.
     """
-    return min(budget // feature_bytes(prefix, count), 1 if augmentation == "none" else 8)
+    return min(
+        budget // feature_bytes(prefix, count), 1 if augmentation == "none" else min(epochs, 8)
+    )
 
 
 def compute_features(prefix, images, *, batch_size=256, progress=None):
@@ -78,7 +81,7 @@ def compute_features(prefix, images, *, batch_size=256, progress=None):
     """
     features = np.empty((len(images), *prefix.output_shape[1:]), np.float32)
     starts = range(0, len(images), batch_size)
-    for start in tqdm(starts, progress, disable=progress is None, mininterval=5, delay=2):
+    for start in tqdm(starts, progress, disable=progress is None, mininterval=5, leave=False):
         batch = slice(start, start + batch_size)
         features[batch] = _whole_batch(prefix, images[batch], batch_size)
     return features

@@ -67,16 +67,34 @@ def find_weights(backbone, application, alpha, weights):
     return _from_file(path, application, alpha, str(path.name))
 
 
+def resolve_auto(backbone, application, alpha):
+    """Say what `weights="auto"` comes to.
+
+    Returns:
+        `("imagenet" or None, notice)`: the notice is `""` where ImageNet's weights can be had.
+    """
+    if _local_file(backbone, alpha):
+        return "imagenet", ""
+    start = find_weights(backbone, application, alpha, "auto")
+    return ("imagenet" if start.values else None), start.notice
+
+
 def _weight_folders():
     named = os.environ.get("FER_WEIGHTS")
     return [*([Path(named)] if named else []), fer_home() / "weights"]
 
 
+def _local_file(backbone, alpha):
+    pattern = f"{backbone}_{float(alpha)}_*_no_top*.weights.h5"
+    # Sorted, an exact file comes before one "_from_uint8".
+    found = [path for folder in _weight_folders() for path in sorted(folder.glob(pattern))]
+    return found[0] if found else None
+
+
 def _imagenet(backbone, application, alpha):
-    for folder in _weight_folders():
-        # "_from_uint8" and the like sort after the exact file.
-        for path in sorted(folder.glob(f"{backbone}_{float(alpha)}_*_no_top*.weights.h5")):
-            return _from_file(path, application, alpha, f"ImageNet, {path.name}")
+    path = _local_file(backbone, alpha)
+    if path:
+        return _from_file(path, application, alpha, f"ImageNet, {path.name}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a size without own weights takes those of 224

@@ -130,22 +130,25 @@ def fit(
     for stage in stages:
         last = first + stage.epochs
         wait = patience if stage is stages[-1] else None
+        started = time.perf_counter()
         if _unfinished(history, first, last, monitor, wait):
             set_trainable(model, stage.unfreeze, batch_norm)
-            feed = _Feed(model, train[0], validation[0], augmentation, cache, seed)
+            feed = _Feed(model, train[0], validation[0], augmentation, cache, stage.epochs, seed)
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
             feed.trainer.compile(make_optimizer(rate, weight_decay), loss, metrics=["accuracy"])
             if len(history) > first:
                 checkpoints.load_optimizer(folder, len(history), feed.trainer)
         while _unfinished(history, first, last, monitor, wait):
-            epoch, started = len(history), time.perf_counter()
+            epoch = len(history)
             row = {"epoch": epoch + 1, "stage": stage.name}
             row |= _train_epoch(feed, train[1], weights, epoch, batch_size, bar)
             row |= _validate(feed, validation[1])
             row["learning_rate"] = float(feed.trainer.optimizer.learning_rate)
             row["seconds"] = round(time.perf_counter() - started, 2)
+            started = time.perf_counter()
             history.append(row)
             checkpoints.save(folder, history, best_epoch(history, monitor), model, feed.trainer)
+            _log_to_tensorboard(folder, feed.trainer, row)
             bar.write(_line(row), file=bar.fp)
         first = last
     bar.close()
@@ -160,7 +163,9 @@ def best_epoch(history, monitor):
         history: List of rows, or DataFrame, as `fit` returns.
         monitor: Key of `MONITORS`.
     """
-    values = list(history[monitor]) if hasattr(history, "columns") else [r[monitor] for r in history]
+    values = (
+        list(history[monitor]) if hasattr(history, "columns") else [r[monitor] for r in history]
+    )
     return values.index(MONITORS[monitor](values)) + 1
 
 
@@ -174,13 +179,13 @@ def _unfinished(history, first, last, monitor, patience):
 class _Feed:
     """What an epoch trains on: the whole model and its faces, or the suffix and cached features."""
 
-    def __init__(self, model, images, validation_images, augmentation, cache, seed):
+    def __init__(self, model, images, validation_images, augmentation, cache, epochs, seed):
         self.seed, self.images, self.views = seed, images, 0
         self.trainer, self.validation = model, validation_images
         split = prefix_cache.split_at_frozen(model) if cache == "auto" else None
         if split:
             prefix, suffix = split
-            self.views = prefix_cache.choose_views(prefix, len(images), augmentation)
+            self.views = prefix_cache.choose_views(prefix, len(images), augmentation, epochs)
         if self.views:
             self.features = prefix_cache.compute_views(
                 prefix,
@@ -231,7 +236,9 @@ def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
         batch_size=batch_size,
         shuffle=False,
         verbose=0,
-        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())],
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
+        ],
     ).history
     if not math.isfinite(logs["loss"][-1]):
         raise ValueError(
@@ -256,6 +263,16 @@ def _class_weights(targets):
     counts = targets.sum(axis=0)
     per_class = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0)
     return (targets @ per_class).astype(np.float32)
+
+
+def _log_to_tensorboard(folder, trainer, row):
+    if keras.backend.backend() != "tensorflow":
+        return  # Keras's callback writes through TensorFlow
+    board = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+    board.set_model(trainer)
+    epoch = row["epoch"] - 1
+    board.on_epoch_end(epoch, {k: v for k, v in row.items() if isinstance(v, float)})
+    board.on_train_end()
 
 
 def _progress(epochs, steps, done):
