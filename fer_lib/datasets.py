@@ -119,9 +119,11 @@ def describe(name, loaded=None):
     """Return the card of a data set as text.
 
     Args:
-        name: Key of `DATASETS`.
+        name: Key of `DATASETS`, or the path of a data set of your own, which has no card.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
     """
+    if name not in DATASETS and Path(name).exists():
+        return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
     card = emotions.lookup(DATASETS, name, "data set").card
     lines = [
         card.title,
@@ -137,10 +139,16 @@ def describe(name, loaded=None):
         f"Looked for in: {storage.fer_home() / 'datasets' / name}",
         f"Known defects: {card.notes}",
     ]
-    if loaded:
-        lines += [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
-        lines += [splits.class_count_table(loaded).to_string()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_loaded_lines(loaded)])
+
+
+def _loaded_lines(loaded):
+    if not loaded:
+        return []
+    lines = [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
+    skipped = {reason for faces in loaded.values() for reason in faces.skipped}
+    lines += [f"{len(skipped):,} rows could not be used and were left out"] if skipped else []
+    return [*lines, splits.class_count_table(loaded).to_string()]
 
 
 def load_path(path, *, on_error="raise", split_seed=0):

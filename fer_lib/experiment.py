@@ -183,8 +183,8 @@ def _coerce(name, value, kind):
         if value is None or value == "None":
             return None
     try:
-        if kind is str and not isinstance(value, str):
-            raise ValueError
+        if kind is str and isinstance(value, int):
+            value = str(value)  # papermill reads `-p unfreeze 100` as a number
         if isinstance(value, bool) or (kind is not str and not math.isfinite(float(value))):
             raise ValueError
         number = kind(float(value)) if kind is int else kind(value)

@@ -90,7 +90,7 @@ class Faces:
             for field in ("images", "labels", "groups", "ids", "usage")
             if (value := getattr(self, field)) is not None
         }
-        return dataclasses.replace(self, **parts, skipped=())
+        return dataclasses.replace(self, **parts)
 
     @property
     def classes(self):
@@ -103,6 +103,13 @@ class Faces:
         if self.labels.ndim == 1:
             return np.eye(len(self.label_set), dtype=np.float32)[self.labels]
         return (self.labels / self.labels.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def examples(self, per_class, seed=0):
+        """Return up to `per_class` faces of each class, drawn with a seed, class after class."""
+        generator = np.random.default_rng(seed)
+        order = generator.permutation(len(self))
+        places = [order[self.classes[order] == c][:per_class] for c in range(len(self.label_set))]
+        return self[np.concatenate(places)]
 
     def class_counts(self):
         """Return `{emotion: number of faces}` in the order of the label set."""

@@ -28,6 +28,7 @@ class Backbone(NamedTuple):
         alphas: The widths for which ImageNet weights are published.
         trains_from: First layer that `unfreeze="100"` trains. MobileNetV2's is its layer 100 of
             154; the others are cut at the block boundary at the same share of their depth.
+        momentum: Momentum of its batch normalisation in `keras.applications`.
     """
 
     application: str
@@ -35,11 +36,17 @@ class Backbone(NamedTuple):
     offset: float
     alphas: tuple
     trains_from: str
+    momentum: float
 
 
 BACKBONES = {
     "mobilenet": Backbone(
-        "MobileNet", 1 / 127.5, -1.0, (0.25, 0.5, 0.75, 1.0), trains_from="conv_dw_9"
+        "MobileNet",
+        1 / 127.5,
+        -1.0,
+        (0.25, 0.5, 0.75, 1.0),
+        trains_from="conv_dw_9",
+        momentum=0.99,
     ),
     "mobilenet_v2": Backbone(
         "MobileNetV2",
@@ -47,6 +54,7 @@ BACKBONES = {
         -1.0,
         (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
         trains_from="block_11_expand_relu",
+        momentum=0.999,
     ),
 }
 
@@ -146,14 +154,14 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
     """
     lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
     lookup(dict.fromkeys(BATCH_NORM), batch_norm, "batch_norm mode")
-    trains = unfreeze == "all"
+    spec, trains = BACKBONES[model.name], unfreeze == "all"
     for layer in backbone_layers(model):
-        if unfreeze == "100" and layer.name == BACKBONES[model.name].trains_from:
+        if unfreeze == "100" and layer.name == spec.trains_from:
             trains = True
         normalises = isinstance(layer, layers.BatchNormalization)
         layer.trainable = trains and not (normalises and batch_norm == "frozen")
-        if normalises and trains and batch_norm == "adapt":
-            layer.momentum = 0.9
+        if normalises:
+            layer.momentum = 0.9 if batch_norm == "adapt" else spec.momentum
 
 
 def trainable_summary(model):

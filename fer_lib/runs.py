@@ -70,12 +70,48 @@ class Run:
 
     def title(self):
         """Return what a figure of this run is headed with: data, weights, and what trained."""
-        experiment = self.experiment
-        start = self.scores["weights"].split(",")[0]
-        return (
-            f"{self.scores['test_name']}: {experiment.backbone} {experiment.alpha}, "
-            f"{experiment.unfreeze}, {experiment.image_size} px, from {start}"
-        )
+        return f"{self.scores['test_name']}\n{self.label()}, from {self.started_from()}"
+
+    def label(self):
+        """Return what tells this run from others in a figure: backbone, mode, size, seed."""
+        e = self.experiment
+        return f"{e.backbone} {e.alpha}, {e.unfreeze}, {e.image_size} px, seed {e.seed}"
+
+    def started_from(self):
+        """Return the kind of weights the run started from: `"ImageNet"`, `"random start"` …"""
+        return self.scores["weights"].split(",")[0]
+
+    def mistakes(self, faces, count=16):
+        """Return the most confident mistakes on test, as `plots.plot_mistakes` takes them.
+
+        Args:
+            faces: The test `Faces` of the run's data set.
+            count: How many at most.
+
+        Raises:
+            ValueError: If the faces are not the ones that the run predicted.
+        """
+        if not np.array_equal(faces.ids, self.predictions["ids"]):
+            raise ValueError(f"{faces.name} does not hold the faces that {self.folder} predicted.")
+        probabilities = self.predictions["probabilities"]
+        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        order = np.argsort(-confidence, kind="stable")
+        worst = order[predicted[order] != self.predictions["labels"][order]][:count]
+        return {
+            "images": faces.images[worst],
+            "labels": faces.classes[worst],
+            "predicted": predicted[worst],
+            "confidence": confidence[worst],
+            "label_set": faces.label_set,
+            "ids": faces.ids[worst],
+        }
+
+    def save_figure(self, ax, name):
+        """Save a figure as PNG and PDF in the run's `figures/` and return the Axes."""
+        from fer_lib import plots
+
+        plots.save_figure(ax, self.folder / "figures" / name)
+        return ax
 
     def scores_table(self):
         """Return the headline scores on test and validation with their intervals, as a table."""
@@ -142,7 +178,7 @@ def build_model(experiment, data):
     )
 
 
-def run(experiment, data=None):
+def run(experiment, data=None, model=None):
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
     Fits on train, selects the epoch on validation, and scores test once.
@@ -150,6 +186,7 @@ def run(experiment, data=None):
     Args:
         experiment: An `Experiment`; `"auto"` in it is resolved first.
         data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`.
+        model: The untrained classifier of `build_model`; built if `None`.
 
     Returns:
         The finished `Run`.
@@ -165,7 +202,7 @@ def run(experiment, data=None):
     if result.finished:
         return result
     data = data or datasets.load_dataset(experiment.dataset)
-    model = build_model(experiment, data)
+    model = model or build_model(experiment, data)
     storage.write_json(result.folder / "environment.json", environment(data))
     history = training.fit(
         model,
@@ -240,6 +277,14 @@ def _write_results(folder, experiment, data, model, best):
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
     storage.write_json(folder / "scores.json", scores)
+
+
+def machine():
+    """Return one line that says which backend, devices and versions a run will use."""
+    import keras
+
+    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
+    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
 
 
 def environment(data):
@@ -322,3 +367,24 @@ def _row(result):
         row[f"{metric}_low"] = scores["test"][metric]["low"]
         row[f"{metric}_high"] = scores["test"][metric]["high"]
     return row
+
+
+def summary_table(table):
+    """Return what a reader compares of `runs_table`: one line per run, intervals in brackets.
+
+    Args:
+        table: DataFrame of `runs_table`.
+    """
+    columns = ["backbone", "alpha", "unfreeze", "image_size", "epochs", "seed", "test", "n"]
+    short = table.reindex(columns=[*columns, "minutes", "state"]).copy()
+    for metric in ("accuracy", "macro_f1"):
+        place = short.columns.get_loc("minutes")
+        short.insert(place, f"{metric} [95 % interval]", table.apply(_cell, axis=1, metric=metric))
+    return short
+
+
+def _cell(row, metric):
+    if not row.get("state") == "finished":
+        return ""
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,8 +1,7 @@
 """Procedural faces: grey cartoons whose facial action units are set by the emotion.
 
-An emotion is a row of `PROTOTYPES` (which facial action units contract, and how strongly), a
-person and a photograph are draws from `NUISANCES`. To add an emotion or a nuisance, add an entry;
-a nuisance is then read by one of the drawing functions.
+An emotion is an entry of `PROTOTYPES` (which facial action units contract, how strongly), a person
+and a photograph are draws from `NUISANCES`. To add a nuisance: an entry, and its use in drawing.
 
 Only `+ - * /`, square roots and comparisons touch the numbers, never `exp` or `sin`: those differ
 in the last bit between processors, and the faces shall not.
@@ -42,8 +41,8 @@ PROTOTYPES = {
     "angry": {4: 1.0, 5: 0.4, 7: 0.6, 24: 1.0},
     "disgust": {4: 0.4, 6: 0.4, 7: 0.5, 9: 1.0, 10: 1.0, 15: 0.3, 17: 0.5, 25: 0.3},
     "fear": {1: 1.0, 2: 0.4, 4: 0.4, 5: 0.9, 20: 1.0, 25: 0.8, 26: 0.3},
-    "happy": {6: 0.8, 12: 1.0, 25: 0.5},
-    "sad": {1: 0.9, 4: 0.3, 7: 0.3, 15: 1.0, 17: 0.6},
+    "happy": {6: 0.8, 12: 1.0, 25: 0.7},
+    "sad": {1: 1.0, 4: 0.3, 7: 0.3, 15: 1.0, 17: 0.7},
     "surprise": {1: 0.9, 2: 1.0, 5: 0.9, 25: 0.7, 26: 1.0},
     "neutral": {},
 }
@@ -56,35 +55,35 @@ FER2013_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)
 # from 0 (black) to 1 (white); what starts below zero is absent there: (-7, 3) means "3 in 10".
 NUISANCES = {
     # pose
-    "shift_x": (-0.13, 0.13),
-    "shift_y": (-0.12, 0.12),
-    "zoom": (0.82, 1.08),
-    "roll": (-0.13, 0.13),  # tangent of half the angle: ±15°
-    "yaw": (-0.09, 0.09),
+    "shift_x": (-0.1, 0.1),
+    "shift_y": (-0.1, 0.1),
+    "zoom": (0.92, 1.1),
+    "roll": (-0.11, 0.11),  # tangent of half the angle: ±12.5°
+    "yaw": (-0.06, 0.06),
     "pitch": (-0.05, 0.05),
     # person
     "face_width": (0.60, 0.76),
     "face_height": (0.84, 0.94),
     "taper": (0.0, 0.22),
-    "skin": (0.38, 0.82),
-    "hair": (0.03, 0.55),
+    "skin": (0.5, 0.85),
+    "hair": (0.03, 0.5),
     "hairline": (-0.92, -0.66),
     "hairline_curve": (0.0, 0.45),
     "hair_length": (0.35, 1.1),
     "hair_volume": (1.02, 1.28),
     "eye_distance": (0.29, 0.35),
-    "eye_width": (0.13, 0.165),
-    "eye_height": (0.07, 0.095),
+    "eye_width": (0.15, 0.19),
+    "eye_height": (0.085, 0.11),
     "iris": (0.0, 0.3),
     "brow_height": (-0.03, 0.02),
     "brow_slant": (-0.02, 0.02),
-    "brow_thickness": (0.028, 0.055),
+    "brow_thickness": (0.035, 0.065),
     "nose_width": (0.09, 0.14),
     "nose_length": (0.12, 0.2),
     "mouth_height": (0.47, 0.54),
-    "mouth_width": (0.21, 0.28),
+    "mouth_width": (0.26, 0.33),
     "mouth_curve": (-0.012, 0.012),
-    "lip_thickness": (0.035, 0.065),
+    "lip_thickness": (0.045, 0.075),
     "lip_tone": (0.62, 0.88),
     "beard": (-8.0, 2.0),
     "moustache": (-8.5, 1.5),
@@ -92,25 +91,25 @@ NUISANCES = {
     "glasses_tone": (0.05, 0.4),
     "gaze": (-0.04, 0.04),
     # photograph
-    "background": (0.05, 0.95),
-    "background_slope": (-0.3, 0.3),
-    "light_x": (-0.4, 0.4),
-    "light_y": (-0.3, 0.25),
-    "occluder": (-8.8, 1.2),
+    "background": (0.15, 0.85),
+    "background_slope": (-0.15, 0.15),
+    "light_x": (-0.25, 0.25),
+    "light_y": (-0.2, 0.15),
+    "occluder": (-9.2, 0.8),
     "occluder_depth": (0.5, 0.95),
     "occluder_side": (-1.0, 1.0),
     "occluder_slope": (-0.5, 0.5),
     "occluder_tone": (0.05, 0.9),
-    "softness": (0.9, 1.7),
-    "contrast": (0.65, 1.1),
+    "softness": (0.9, 1.3),
+    "contrast": (0.8, 1.1),
     "brightness": (-0.1, 0.1),
-    "noise": (0.0, 0.05),
+    "noise": (0.0, 0.02),
 }
 
 _BATCH = 128
+_CARICATURE = 1.3  # 48 pixels show an expression less clearly than life
 _DARK = 0.25  # of the skin's tone: brows, lids, lip line
-_UNITS = tuple(ACTION_UNITS)
-_MEANS = np.array([[PROTOTYPES[emotion].get(unit, 0.0) for unit in _UNITS] for emotion in FER7])
+_MEANS = np.array([[PROTOTYPES[name].get(unit, 0.0) for unit in ACTION_UNITS] for name in FER7])
 
 
 def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
@@ -136,23 +135,21 @@ def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
     Raises:
         ValueError: If an argument is out of range.
     """
-    for name, value, low, high in (("n", n, 1, np.inf), ("size", size, 24, np.inf)):
-        if int(value) != value or not low <= value <= high:
+    for name, value, low in (("n", n, 1), ("size", size, 24)):
+        if int(value) != value or value < low:
             raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}.")
     if not 0 <= blends <= 1:
         raise ValueError(f"blends is a fraction from 0 to 1; got {blends!r}.")
-    # One stream each, so that an option that takes more draws here leaves the rest alone.
-    of_classes, of_blends, of_looks, of_noise = (
-        np.random.default_rng([seed, stream]) for stream in range(4)
-    )
-    classes = _draw_classes(of_classes, n, balanced)
-    targets = _draw_targets(of_blends, classes, blends)
-    actions, looks = _draw_parameters(of_looks, targets)
+    # One stream each, so that an option that takes more draws of one leaves the others alone.
+    streams = [np.random.default_rng([seed, stream]) for stream in range(4)]
+    classes = _draw_classes(streams[0], n, balanced)
+    targets = _draw_targets(streams[1], classes, blends)
+    actions, looks = _draw_parameters(streams[2], targets)
     images = np.empty((n, size, size), np.uint8)
     for start in range(0, n, _BATCH):
         rows = slice(start, start + _BATCH)
         face = {name: values[rows, None, None] for name, values in (actions | looks).items()}
-        images[rows] = _photograph(_draw(face, size), face, of_noise)
+        images[rows] = _photograph(_draw(face, size), face, streams[3])
     labels = targets.astype(np.float32) if blends else classes
     return Faces(images, labels, FER7, name="synthetic faces")
 
@@ -182,12 +179,14 @@ def _draw_targets(rng, classes, blends):
 
 def _draw_parameters(rng, targets):
     """Return the action units' intensities and the nuisances, `float32` of shape `(n,)` each."""
-    draws = rng.random((len(targets), 1 + len(_UNITS) + len(NUISANCES)))
-    strength, jitter, looks = np.split(draws, (1, 1 + len(_UNITS)), axis=1)
+    units = len(ACTION_UNITS)
+    draws = rng.random((len(targets), 1 + units + len(NUISANCES)))
+    strength, jitter, looks = np.split(draws, (1, 1 + units), axis=1)
     mean = sum(targets[:, [k]] * _MEANS[k] for k in range(len(FER7)))
     # Every unit varies around its share of the expression; idle ones twitch a little.
-    units = mean * (0.8 + 0.3 * strength) * (0.75 + 0.5 * jitter) + 0.1 * jitter * (mean == 0)
-    actions = dict(zip(_UNITS, units.astype(np.float32).T, strict=True))
+    units = _CARICATURE * mean * (0.85 + 0.25 * strength) * (0.8 + 0.4 * jitter)
+    units += 0.08 * jitter * (mean == 0)
+    actions = dict(zip(ACTION_UNITS, units.astype(np.float32).T, strict=True))
     low, high = np.array(list(NUISANCES.values())).T
     looks = (low + (high - low) * looks).astype(np.float32)
     return actions, dict(zip(NUISANCES, looks.T, strict=True))
@@ -202,25 +201,18 @@ def _draw(face, size):
         _draw_cheek(canvas, face, side)
         _draw_eye(canvas, face, side)
         _draw_brow(canvas, face, side)
-        _draw_glasses(canvas, face, side)
     _draw_nose(canvas, face)
     _draw_mouth(canvas, face)
-    _draw_chin(canvas, face)
-    _draw_moustache(canvas, face)
     return canvas
 
 
 def _pose(face, size):
     """Return where the head's centre lies (pixels), its rotation, and lengths in face units."""
-    tangent, scale = face["roll"], face["zoom"] * (size / 2)
-    return {
-        "cos": (1 - tangent**2) / (1 + tangent**2),
-        "sin": 2 * tangent / (1 + tangent**2),
-        "scale": scale,
-        "x": size / 2 - 0.5 + face["shift_x"] * (size / 2),
-        "y": size / 2 - 0.5 + face["shift_y"] * (size / 2),
-        "edge": face["softness"] / scale,
-    }
+    half, tangent = size / 2, face["roll"]
+    cos, sin = (1 - tangent**2) / (1 + tangent**2), 2 * tangent / (1 + tangent**2)
+    x, y = (half - 0.5 + half * face[shift] for shift in ("shift_x", "shift_y"))
+    scale = half * face["zoom"]
+    return dict(cos=cos, sin=sin, x=x, y=y, scale=scale, edge=face["softness"] / scale)
 
 
 def _coordinates(face, x, y):
@@ -269,30 +261,34 @@ def _draw_head(face, size):
     """Return background, neck, hair and skin."""
     grid = np.arange(size, dtype=np.float32)
     u, v = _coordinates(face, grid - face["x"], grid[:, None] - face["y"])
-    width, height, edge = face["face_width"], face["face_height"], face["edge"]
-    height = height * (1 + 0.08 * face[26])
-    canvas = face["background"] + face["background_slope"] * (grid / size - 0.5)
-    canvas = np.repeat(canvas, size, axis=1)
-    square, below = u * u, np.maximum(v, 0)
+    width, height = face["face_width"], face["face_height"] * (1 + 0.08 * face[26])
+    skin, edge = face["skin"], face["edge"]
+    background = face["background"] + face["background_slope"] * (grid / size - 0.5)
+    canvas = np.repeat(background, size, axis=1)
+    square = u * u
     hair_v = np.where(v < 0, v / (height * face["hair_volume"]), v / face["hair_length"])
     hair = np.sqrt(square / (width * face["hair_volume"]) ** 2 + hair_v * hair_v)
     _paint(canvas, _cover((1 - hair) * width, edge), face["hair"])
     neck = np.minimum(0.62 * width - np.abs(u), v - 0.5)
-    _paint(canvas, _cover(neck, edge), 0.75 * face["skin"])
-    narrow = width * (1 - face["taper"] * below)
+    _paint(canvas, _cover(neck, edge), 0.75 * skin)
+    narrow = width * (1 - face["taper"] * np.maximum(v, 0))
     head = np.sqrt(square / (narrow * narrow) + (v / height) ** 2)
-    skin = np.minimum((1 - head) * width, v - face["hairline"] - face["hairline_curve"] * square)
-    _paint(canvas, _cover(skin, edge), face["skin"] * (1.04 - 0.2 * head * head))
+    below_hair = v - face["hairline"] - face["hairline_curve"] * square
+    bare = _cover(np.minimum((1 - head) * width, below_hair), edge)
+    _paint(canvas, bare, skin * (1.04 - 0.2 * head * head))
     return canvas
 
 
 def _draw_beard(canvas, face):
-    """Darken jaw and chin of the bearded."""
+    """Draw the beards and moustaches of those who wear one; the mouth comes on top."""
     with _patch(canvas, face, face["yaw"], 0.58, 1.5, 0.9) as (tones, u, v):
         jaw = (u / (0.96 * face["face_width"])) ** 2 + ((v + 0.6) / 0.9) ** 2
         around = np.minimum((1 - jaw) * 0.4, (u / 0.6) ** 2 * 0.4 + v + 0.06)
         strength = 0.5 * np.clip(face["beard"], 0, 1)
         _paint(tones, strength * _cover(around, 3 * face["edge"]), face["hair"])
+        height = face["mouth_height"] + face["pitch"] - 0.74 - 0.06 * face[10]
+        hairs = _stroke(u / 0.26, v - height - 1.2 * u * u, 0.05, face["edge"])
+        _paint(tones, 0.9 * (face["moustache"] > 0) * hairs, face["hair"])
 
 
 def _draw_cheek(canvas, face, side):
@@ -306,12 +302,12 @@ def _draw_cheek(canvas, face, side):
 
 
 def _draw_eye(canvas, face, side):
-    """Draw white, iris, lids and the fold below: units 5, 6 and 7."""
+    """Draw white, iris, lids, the fold below and glasses: units 5, 6 and 7."""
     centre = side * face["eye_distance"] + face["yaw"], -0.14 + face["pitch"]
     edge, skin = face["edge"], face["skin"]
     top = face["eye_height"] * (1 + 0.9 * face[5] - 0.35 * face[6] - 0.4 * face[7])
     bottom = face["eye_height"] * (0.75 + 0.25 * face[5] - 0.55 * face[6] - 0.4 * face[7])
-    with _patch(canvas, face, *centre, 0.4, 0.4) as (tones, u, v):
+    with _patch(canvas, face, *centre, 0.56, 0.5) as (tones, u, v):
         along = u / face["eye_width"]
         arch = np.maximum(1 - along * along, 0)
         upper, lower = v + top * arch, bottom * arch - v
@@ -322,21 +318,14 @@ def _draw_eye(canvas, face, side):
         _paint(tones, _stroke(along, upper, 0.03, edge) * (arch > 0), _DARK * skin)
         fold = _stroke(along, v - (bottom + 0.05) * arch, 0.02, edge)
         _paint(tones, np.clip(0.25 + 0.4 * face[6], 0, 1) * fold, 0.5 * skin)
-
-
-def _draw_glasses(canvas, face, side):
-    """Draw one rim."""
-    centre = side * face["eye_distance"] + face["yaw"], -0.14 + face["pitch"]
-    with _patch(canvas, face, *centre, 0.56, 0.5) as (tones, u, v):
-        radius = np.sqrt((u / 0.24) ** 2 + (v / 0.2) ** 2)
-        rim = _cover(0.022 - np.abs(radius - 1) * 0.21, face["edge"])
-        _paint(tones, (face["glasses"] > 0) * rim, face["glasses_tone"])
+        rim = 0.022 - 0.21 * np.abs(np.sqrt((u / 0.24) ** 2 + (v / 0.2) ** 2) - 1)
+        _paint(tones, (face["glasses"] > 0) * _cover(rim, edge), face["glasses_tone"])
 
 
 def _draw_brow(canvas, face, side):
     """Draw a brow and the furrow beside it: units 1, 2, 4 and 9."""
-    u = side * (face["eye_distance"] - 0.035 * face[4]) + face["yaw"]
-    centre = u, -0.36 + face["pitch"] + face["brow_height"]
+    apart = face["eye_distance"] - 0.035 * face[4]
+    centre = side * apart + face["yaw"], -0.36 + face["pitch"] + face["brow_height"]
     inner = 0.14 * face[1] - 0.15 * face[4] - 0.07 * face[9] - face["brow_slant"]
     outer = 0.15 * face[2] - 0.02 * face[4] + face["brow_slant"]
     with _patch(canvas, face, *centre, 0.6, 0.56) as (tones, u, v):
@@ -364,8 +353,7 @@ def _draw_nose(canvas, face):
 
 
 def _lips(face):
-    """Return the mouth's shape in face units: corners and middle (down from its centre), half
-    the width, how far the lips part upwards and downwards, and their thickness."""
+    """Return the mouth's corners, middle, half width, opening up and down, and thickness."""
     corner = 0.15 * face[15] - 0.15 * face[12] + 0.03 * face[20] + face["mouth_curve"]
     # Corners that rise leave the middle low, and the other way round.
     middle = -0.4 * corner - 0.05 * face[17] - 0.03 * face[10]
@@ -377,12 +365,13 @@ def _lips(face):
 
 
 def _draw_mouth(canvas, face):
-    """Draw lips, opening and teeth: units 10, 12, 15, 17 and 20 to 26."""
+    """Draw lips, opening, teeth and the wrinkle on the chin: units 10 to 26."""
     corner, middle, width, up, down, thickness = _lips(face)
     edge, skin = face["edge"], face["skin"]
-    centre = face["yaw"], face["mouth_height"] + face["pitch"]
+    centre = face["yaw"], face["mouth_height"] + face["pitch"] + 0.06
     bared = 1.3 * (face[10] + face[12] + face[20]) * (face[10] + face[25]) - 0.3
     with _patch(canvas, face, *centre, 0.92, 0.8) as (tones, u, v):
+        v = v + 0.06
         square = np.minimum((u / width) ** 2, 1)
         arch, inside = 1 - square, square < 1
         line = v - middle - (corner - middle) * square
@@ -393,37 +382,21 @@ def _draw_mouth(canvas, face):
         _paint(tones, opening, 0.2 * skin)
         teeth = _cover(np.minimum(upper - 0.01, 0.6 * down * arch - line), edge)
         _paint(tones, np.clip(bared, 0, 1) * opening * teeth, 0.4 + 0.7 * skin)
-
-
-def _draw_chin(canvas, face):
-    """Draw the wrinkle below the lower lip: unit 17."""
-    centre = face["yaw"], face["mouth_height"] + face["pitch"] + 0.2
-    with _patch(canvas, face, *centre, 0.4, 0.5) as (tones, u, v):
-        wrinkle = _stroke(u / 0.13, v - 0.16 * face[26] + 4 * u * u, 0.022, face["edge"])
-        _paint(tones, 0.7 * np.clip(face[17], 0, 1) * wrinkle, 0.4 * face["skin"])
-
-
-def _draw_moustache(canvas, face):
-    """Draw the moustache of those who wear one."""
-    centre = face["yaw"], face["mouth_height"] + face["pitch"] - 0.16 - 0.06 * face[10]
-    with _patch(canvas, face, *centre, 0.6, 0.3) as (tones, u, v):
-        hairs = _stroke(u / 0.26, v - 1.2 * u * u, 0.05, face["edge"])
-        _paint(tones, 0.9 * (face["moustache"] > 0) * hairs, face["hair"])
+        wrinkle = _stroke(u / 0.13, v - 0.2 - 0.16 * face[26] + 4 * u * u, 0.022, edge)
+        _paint(tones, 0.7 * np.clip(face[17], 0, 1) * wrinkle, 0.4 * skin)
 
 
 def _photograph(canvas, face, rng):
     """Light, occlude and expose the faces: `uint8` images of the canvas's shape."""
-    batch, size, _ = canvas.shape
+    size = canvas.shape[1]
     x = (np.arange(size, dtype=np.float32) * 2 + 1) / size - 1
     y = x[:, None]
     canvas *= (1 + face["light_x"] * x) * (1 + face["light_y"] * y)
     side = np.where(face["occluder_side"] < 0, np.float32(-1), np.float32(1))
     beyond = side * x + face["occluder_slope"] * y - face["occluder_depth"]
     _paint(canvas, (face["occluder"] > 0) * _cover(beyond, 3 / size), face["occluder_tone"])
-    canvas -= 0.5
-    canvas *= face["contrast"]
     # Sixteen random bits a pixel: their number of ones is close to normal, deviation 2.
     bits = np.frombuffer(rng.bytes(2 * canvas.size), "<u2").reshape(canvas.shape)
-    canvas += (np.bitwise_count(bits).astype(np.float32) - 8) * (face["noise"] / 2)
-    canvas += 0.5 + face["brightness"]
+    noise = (np.bitwise_count(bits).astype(np.float32) - 8) * (face["noise"] / 2)
+    canvas = (canvas - 0.5) * face["contrast"] + noise + (0.5 + face["brightness"])
     return np.clip(canvas * 255 + 0.5, 0, 255).astype(np.uint8)

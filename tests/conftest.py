@@ -1,5 +1,6 @@
 """What every test gets: its own FER_HOME, closed figures, and the real data where it is."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -57,3 +58,24 @@ def real_data(shared, tmp_path_factory):
         except OSError:  # another worker was first
             pass
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """The name of a backbone that trains in seconds, a key of BACKBONES while the module runs."""
+    from tiny_backbone import installed
+
+    with installed() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def tiny_faces():
+    """Synthetic faces, few enough to train on in a test: `{"train", "validation", "test"}`."""
+    from fer_lib import synthetic
+
+    counts = {"train": 210, "validation": 140, "test": 140}
+    return {
+        split: dataclasses.replace(synthetic.make_faces(n, seed=seed), name=f"synthetic {split}")
+        for seed, (split, n) in enumerate(counts.items())
+    }
