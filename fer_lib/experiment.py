@@ -183,14 +183,20 @@ def _coerce(name, value, kind):
         if value is None or value == "None":
             return None
     try:
-        if kind is str and isinstance(value, int):
-            value = str(value)  # papermill reads `-p unfreeze 100` as a number
-        if isinstance(value, bool) or (kind is not str and not math.isfinite(float(value))):
+        if isinstance(value, bool):
             raise ValueError
-        number = kind(float(value)) if kind is int else kind(value)
-        if kind is int and number != float(value):
+        if kind is str:
+            return _text(value)
+        number = float(value)
+        if not math.isfinite(number) or (kind is int and number != int(number)):
             raise ValueError
-        return number
-    except (TypeError, ValueError):
+        return kind(number)
+    except (TypeError, ValueError, OverflowError):
         also = " or None" if optional else ""
         raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
+
+
+def _text(value):
+    if not isinstance(value, str | int):  # papermill reads `-p unfreeze 100` as a number
+        raise ValueError
+    return str(value)

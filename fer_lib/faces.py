@@ -64,7 +64,8 @@ class Faces:
                 raise ValueError(f"labels must be integers; got {labels.dtype}.")
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
         elif labels.shape[1:] == (classes,):
-            wrong = np.flatnonzero((labels < 0).any(axis=1) | ~(labels.sum(axis=1) > 0))
+            sums = labels.sum(axis=1)
+            wrong = np.flatnonzero((labels < 0).any(axis=1) | ~(sums > 0) | np.isinf(sums))
         else:
             raise ValueError(
                 f"votes must have one column per class ({classes}); got shape {labels.shape}."

@@ -101,7 +101,7 @@ def _imagenet(backbone, application, alpha):
             base = _base(application, alpha, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when the download fails
         raise FileNotFoundError(
-            f"no ImageNet weights for {backbone} {alpha} ({str(error).splitlines()[0]}).\n"
+            f"no ImageNet weights for {backbone} {alpha} ({_first_line(error)}).\n"
             f"Looked for {backbone}_{float(alpha)}_224_no_top.weights.h5 in "
             f"{', '.join(map(str, _weight_folders()))}, then in Keras's cache "
             "(~/.keras/models), then tried to download it.\n"
@@ -118,11 +118,14 @@ def _from_file(path, application, alpha, label):
             return Start(_backbone_of(path, base), origin)
         base.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{path} does not hold weights of {application} {alpha}: {reason}"
+            f"{path} does not hold weights of {application} {alpha}: {_first_line(error)}"
         ) from None
     return Start(base.get_weights(), origin)
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _backbone_of(path, base):

@@ -5,23 +5,16 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 """
 
 import dataclasses
-import datetime
 import functools
-import os
-import platform
-import shutil
-import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fer_lib import metrics, storage
+from fer_lib import storage
 from fer_lib.experiment import Experiment
 
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
-PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,207 +119,6 @@ def _interval(score):
     return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
 
 
-def resolve(experiment):
-    """Replace `"auto"` in an experiment by what can be had.
-
-    Returns:
-        `(experiment, notices)`: notices are sentences the reader must see, a list of `str`.
-    """
-    from fer_lib import datasets, models, pretrained
-
-    notices = []
-    if experiment.dataset == "auto":
-        name, notice = datasets.resolve_auto()
-        experiment = dataclasses.replace(experiment, dataset=name)
-        notices.append(notice)
-    if experiment.weights == "auto":
-        application = models.BACKBONES[experiment.backbone].application
-        name, notice = pretrained.resolve_auto(experiment.backbone, application, experiment.alpha)
-        experiment = dataclasses.replace(experiment, weights=name)
-        notices += [notice] if notice else []
-    return experiment, notices
-
-
-def build_model(experiment, data):
-    """Build the classifier of a resolved experiment for its data, from its seed.
-
-    Args:
-        experiment: A resolved `Experiment`.
-        data: Dict of `Faces` from `datasets.load_dataset`.
-    """
-    import keras
-
-    from fer_lib import models
-
-    on_gpu = any("gpu" in device.lower() for device in keras.distribution.list_devices())
-    mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and on_gpu
-    )
-    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
-    keras.utils.set_random_seed(experiment.seed)
-    return models.build_classifier(
-        experiment.backbone,
-        classes=len(data["train"].label_set),
-        alpha=experiment.alpha,
-        weights=experiment.weights,
-        unfreeze=experiment.unfreeze,
-        batch_norm=experiment.batch_norm,
-        image_size=experiment.image_size,
-        face_size=data["train"].images.shape[1:],
-        dense=experiment.dense,
-        dropout=experiment.dropout,
-    )
-
-
-def run(experiment, data=None, model=None):
-    """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
-
-    Fits on train, selects the epoch on validation, and scores test once.
-
-    Args:
-        experiment: An `Experiment`; `"auto"` in it is resolved first.
-        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`.
-        model: The untrained classifier of `build_model`; built if `None`.
-
-    Returns:
-        The finished `Run`.
-
-    Raises:
-        ValueError: If the run's folder holds another experiment.
-    """
-    from fer_lib import datasets, training
-
-    experiment, _ = resolve(experiment.validate())
-    result = Run(Path(experiment.results_dir) / experiment.name)
-    _claim(result.folder, experiment)
-    if result.finished:
-        return result
-    data = data or datasets.load_dataset(experiment.dataset)
-    model = model or build_model(experiment, data)
-    storage.write_json(result.folder / "environment.json", environment(data))
-    history = training.fit(
-        model,
-        (data["train"].images, data["train"].targets),
-        (data["validation"].images, data["validation"].targets),
-        stages=_stages(experiment),
-        folder=result.folder,
-        batch_size=experiment.batch_size,
-        optimizer=experiment.optimizer,
-        schedule=experiment.schedule,
-        weight_decay=experiment.weight_decay,
-        label_smoothing=experiment.label_smoothing,
-        class_weight=experiment.class_weight,
-        augmentation=experiment.augmentation,
-        batch_norm=experiment.batch_norm,
-        monitor=experiment.monitor,
-        patience=experiment.patience,
-        cache=experiment.cache,
-        seed=experiment.seed,
-    )
-    with storage.replacing(result.folder / "model.keras") as path:
-        model.save(path)
-    best = training.best_epoch(history, experiment.monitor)
-    _write_results(result.folder, experiment, data, model, best)
-    shutil.rmtree(result.folder / "checkpoint")
-    return result
-
-
-def _claim(folder, experiment):
-    path = folder / "experiment.json"
-    if path.exists():
-        if Run(folder).experiment.identity() != experiment.identity():
-            raise ValueError(f"{path} holds another experiment; move the folder away.")
-    else:
-        storage.write_json(path, dataclasses.asdict(experiment))
-
-
-def _stages(experiment):
-    from fer_lib.training import Stage
-
-    head = 0 if experiment.unfreeze == "top" else min(experiment.head_epochs, experiment.epochs - 1)
-    rest = experiment.epochs - head
-    stages = [Stage("head", "top", head, experiment.head_learning_rate)] if head else []
-    mode = experiment.unfreeze
-    return [*stages, Stage(mode, mode, rest, experiment.learning_rate)]
-
-
-def _write_results(folder, experiment, data, model, best):
-    predictions, scores = (
-        {},
-        {
-            "dataset": experiment.dataset,
-            "train_name": data["train"].name,
-            "train_n": len(data["train"]),
-            "weights": model.origin,
-            "best_epoch": best,
-            "selected_by": experiment.monitor,
-        },
-    )
-    for split, prefix in (("test", ""), ("validation", "validation_")):
-        faces = data[split]
-        probabilities = model.predict(faces.images, batch_size=256, verbose=0)
-        predictions |= {
-            f"{prefix}ids": faces.ids,
-            f"{prefix}labels": faces.classes,
-            f"{prefix}probabilities": probabilities,
-        }
-        scores |= {
-            f"{split}_name": faces.name,
-            split: metrics.score(faces.classes, probabilities, faces.label_set),
-        }
-    with storage.replacing(folder / "predictions.npz") as path:
-        np.savez_compressed(path, **predictions)
-    storage.write_json(folder / "scores.json", scores)
-
-
-def machine():
-    """Return one line that says which backend, devices and versions a run will use."""
-    import keras
-
-    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
-    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
-
-
-def environment(data):
-    """Return what a run ran on: versions, devices, git state and the data's content hashes."""
-    import keras
-
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
-        "git": _git_state(),
-        "data": {
-            split: {"name": faces.name, "n": len(faces), "sha256": faces.content_hash}
-            for split, faces in data.items()
-        },
-    }
-
-
-def _version(package):
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        return None
-
-
-def _git_state():
-    """Return commit and whether files differ from it, or `None` outside a checkout."""
-    git = functools.partial(
-        subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-    )
-    try:
-        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
-        changed = git(["git", "status", "--porcelain", "--", "."]).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"commit": commit, "changed": bool(changed)} if commit else None
-
-
 def load_run(folder):
     """Return the run in a folder.
 
@@ -338,17 +130,47 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def runs_table(results_dir="runs"):
+def find_runs(results_dir="runs", pattern="*"):
+    """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
+
+    Args:
+        results_dir: Folder of runs, or of folders of runs.
+        pattern: What the run folders' names must match, e.g. `"fer2013-*-48px-*"`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    paths = sorted(Path(results_dir).glob(f"**/{pattern}/scores.json"))
+    if not paths:
+        raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
+    found = sorted((Run(path.parent) for path in paths), key=_table_order)
+    labels = [result.label() for result in found]
+    # Runs that differ in another parameter are told apart by their folder's hash.
+    names = [
+        label if labels.count(label) == 1 else f"{label} {result.folder.name[-8:]}"
+        for label, result in zip(labels, found, strict=True)
+    ]
+    return dict(zip(names, found, strict=True))
+
+
+def _table_order(result):
+    e = result.experiment
+    mode = ("top", "100", "all").index(e.unfreeze)
+    return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
+
+
+def runs_table(results_dir="runs", pattern="*"):
     """Return one row per run below a folder: parameters, scores with intervals, time and state.
 
     Args:
         results_dir: Folder of runs, or of folders of runs.
+        pattern: What the run folders' names must match.
 
     Returns:
-        `pandas.DataFrame`, sorted by folder name; empty if there are no runs.
+        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
     """
-    paths = sorted(Path(results_dir).glob("**/experiment.json"))
-    return pd.DataFrame([_row(Run(path.parent)) for path in paths])
+    found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
+    return pd.DataFrame([_row(result) for result in sorted(found, key=_table_order)])
 
 
 def _row(result):

@@ -6,9 +6,8 @@ and a photograph are draws from `NUISANCES`. To add a nuisance: an entry, and it
 Only `+ - * /`, square roots and comparisons touch the numbers, never `exp` or `sin`: those differ
 in the last bit between processors, and the faces shall not.
 
-Sources: Ekman and Friesen, *Facial Action Coding System* (1978) for the action units; Ekman,
-Friesen and Hager, *FACS Investigator's Guide* (2002), table of emotion predictions, for the
-prototypes.
+Action units: Ekman and Friesen, *Facial Action Coding System* (1978). Prototypes, simplified: the
+table of emotion predictions in Ekman, Friesen and Hager, *FACS Investigator's Guide* (2002).
 """
 
 import contextlib
@@ -179,9 +178,8 @@ def _draw_targets(rng, classes, blends):
 
 def _draw_parameters(rng, targets):
     """Return the action units' intensities and the nuisances, `float32` of shape `(n,)` each."""
-    units = len(ACTION_UNITS)
-    draws = rng.random((len(targets), 1 + units + len(NUISANCES)))
-    strength, jitter, looks = np.split(draws, (1, 1 + units), axis=1)
+    draws = rng.random((len(targets), 1 + len(ACTION_UNITS) + len(NUISANCES)))
+    strength, jitter, looks = np.split(draws, (1, 1 + len(ACTION_UNITS)), axis=1)
     mean = sum(targets[:, [k]] * _MEANS[k] for k in range(len(FER7)))
     # Every unit varies around its share of the expression; idle ones twitch a little.
     units = _CARICATURE * mean * (0.85 + 0.25 * strength) * (0.8 + 0.4 * jitter)
@@ -287,7 +285,7 @@ def _draw_beard(canvas, face):
         strength = 0.5 * np.clip(face["beard"], 0, 1)
         _paint(tones, strength * _cover(around, 3 * face["edge"]), face["hair"])
         height = face["mouth_height"] + face["pitch"] - 0.74 - 0.06 * face[10]
-        hairs = _stroke(u / 0.26, v - height - 1.2 * u * u, 0.05, face["edge"])
+        hairs = _stroke(u / 0.26, v - height - 0.7 * u * u, 0.042, face["edge"])
         _paint(tones, 0.9 * (face["moustache"] > 0) * hairs, face["hair"])
 
 

@@ -115,9 +115,7 @@ def test_real_faces_arrive_with_their_contrast(built, shared):
 
 def test_a_grey_face_predicts_as_the_plain_network_on_three_equal_channels(built, images):
     plain = plain_network(built.name)
-    plain.set_weights(
-        [w for layer in models.backbone_layers(built) for w in layer.get_weights()]
-    )
+    plain.set_weights([w for layer in models.backbone_layers(built) for w in layer.get_weights()])
     rgb = np.repeat(images[..., None], 3, axis=3).astype("float32")
     maps = plain.predict(preprocess(built.name, rgb), verbose=0)
     kernel, bias = built.get_layer("emotion").get_weights()

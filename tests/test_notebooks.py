@@ -1,0 +1,109 @@
+"""The notebooks: thin, clean, and executed by papermill as a user does."""
+
+import ast
+import dataclasses
+import json
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+from conftest import ROOT, write_fer2013_csv
+
+from fer_lib.experiment import Experiment
+from fer_lib.runs import find_runs
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RUN_EXPERIMENT = ROOT / "notebooks" / "run_experiment.ipynb"
+TINY = {"backbone": "mobilenet", "alpha": 0.25, "weights": None, "epochs": 2, "batch_size": 32}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run_papermill(folder, notebook, output, **parameters):
+    """Run papermill in a process of its own, as from a shell in `folder`."""
+    words = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
+    command = [sys.executable, "-m", "papermill", notebook, output, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
+
+
+def test_a_notebook_is_committed_clean(notebook):
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in code_cells(notebook):
+        assert not cell.outputs and cell.execution_count is None
+
+
+def test_a_notebook_holds_no_logic(notebook):
+    tagged = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for cell in code_cells(notebook):
+        assert cell in tagged or len(cell.source.splitlines()) <= 15
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.While, ast.For))
+
+
+def test_the_parameters_cell_is_the_experiment():
+    inspected = papermill.inspect_notebook(str(RUN_EXPERIMENT))
+    defaults = {name: ast.literal_eval(entry["default"]) for name, entry in inspected.items()}
+    assert defaults == dataclasses.asdict(Experiment())
+    assert all(entry["help"] for entry in inspected.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks"], ids=["root", "notebooks"])
+def test_an_experiment_runs_from_either_folder(folder, tmp_path):
+    data = write_fer2013_csv(tmp_path / "fer2013.csv")
+    path = RUN_EXPERIMENT.relative_to(folder)
+    output = tmp_path / "out.ipynb"
+    results = tmp_path / "runs"
+    done = run_papermill(folder, path, output, dataset=data, results_dir=results, **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (result,) = find_runs(results).values()
+    assert result.scores["test"]["n"] == len(result.predictions["ids"]) > 0
+    names = {figure.stem for figure in (result.folder / "figures").glob("*.png")}
+    assert names == {"loss", "accuracy", "confusion", "confusion_counts", "class_f1", "mistakes"}
+    assert "random start" in output.read_text() and "PublicTest" in output.read_text()
+
+    figures = tmp_path / "figures"
+    compare = ROOT / "notebooks" / "compare_runs.ipynb"
+    done = run_papermill(folder, compare, output, results_dir=results, figures=figures)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {path.name for path in figures.iterdir()} >= {"results.csv", "curves.png", "accuracy.pdf"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"unfreeze": "half"}, "Unknown unfreeze mode 'half'"),
+        ({"epochs": "many"}, "epochs must be a whole number"),
+    ],
+    ids=["name", "choice", "type"],
+)
+def test_a_wrong_parameter_is_refused(wrong, message, tmp_path):
+    done = run_papermill(tmp_path, RUN_EXPERIMENT, tmp_path / "out.ipynb", **wrong)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_default_notice_names_the_synthetic_faces(monkeypatch):
+    from fer_lib import datasets
+
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    name, notice = datasets.resolve_auto()
+    assert name == "synthetic" and "say nothing about real ones" in notice
+
+
+def test_notebooks_are_valid_json_without_widgets(notebook):
+    assert "widgets" not in notebook.metadata
+    json.dumps(notebook)

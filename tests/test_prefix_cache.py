@@ -1,0 +1,177 @@
+"""prefix_cache: the cut is where it may be, and computing it once changes no bit."""
+
+import keras
+import numpy as np
+import pytest
+
+from fer_lib import models, prefix_cache, training
+from fer_lib.augmentation import build_augmentation
+
+exact = keras.backend.backend() == "tensorflow"  # XLA may fuse the two ways differently
+
+
+@pytest.fixture(scope="module")
+def images(tiny_faces):
+    """Twenty synthetic faces."""
+    return tiny_faces["train"].images[:20]
+
+
+def classifier(backbone, unfreeze, **options):
+    keras.utils.set_random_seed(1)
+    return models.build_classifier(backbone, weights=None, unfreeze=unfreeze, **options)
+
+
+def composed(prefix, suffix, images):
+    return suffix.predict(prefix_cache.compute_features(prefix, images), verbose=0)
+
+
+def names(model):
+    return [layer.name for layer in model.layers]
+
+
+def test_top_is_cut_right_before_the_head_s_dropout(tiny):
+    prefix, suffix = prefix_cache.split_at_frozen(classifier(tiny, "top"))
+    assert prefix.layers[-1].name == "pool" and prefix.output_shape == (None, 32)
+    assert names(suffix)[-2:] == ["dropout", "emotion"] and not prefix.trainable_weights
+
+
+def test_a_cut_inside_a_residual_block_moves_to_the_block_s_start(tiny):
+    model = classifier(tiny, "100")
+    assert not model.get_layer("conv_3_expand").trainable
+    prefix, suffix = prefix_cache.split_at_frozen(model)
+    assert prefix.layers[-1].name == "relu_2"
+    assert "conv_3_expand" in names(suffix) and "add_3" in names(suffix)
+
+
+def test_mobilenet_v2_is_cut_at_the_end_of_block_10():
+    model = classifier("mobilenet_v2", "100", alpha=0.35)
+    prefix, _ = prefix_cache.split_at_frozen(model)
+    assert prefix.layers[-1].name == "block_10_project_BN"
+    assert not prefix.trainable_weights
+
+
+def test_mobilenet_v1_is_cut_at_the_end_of_block_8():
+    prefix, _ = prefix_cache.split_at_frozen(classifier("mobilenet", "100", alpha=0.25))
+    assert prefix.layers[-1].name == "conv_pw_8_relu"
+
+
+def test_nothing_is_cut_where_everything_trains(tiny):
+    assert prefix_cache.split_at_frozen(classifier(tiny, "all")) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"dense": 9}, {"dropout": 0.0}, {"image_size": 64}])
+@pytest.mark.parametrize("unfreeze", ["top", "100"])
+def test_prefix_and_suffix_together_are_the_model(tiny, images, unfreeze, options):
+    model = classifier(tiny, unfreeze, **options)
+    prefix, suffix = prefix_cache.split_at_frozen(model)
+    whole = model.predict(images, verbose=0)
+    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-6)
+
+
+@pytest.mark.skipif(not exact, reason="compiles for minutes on other backends")
+@pytest.mark.parametrize("backbone, alpha", [("mobilenet", 0.25), ("mobilenet_v2", 0.35)])
+def test_the_real_networks_are_whole_again_after_the_cut(images, backbone, alpha):
+    model = classifier(backbone, "100", alpha=alpha)
+    prefix, suffix = prefix_cache.split_at_frozen(model)
+    whole = model.predict(images, verbose=0)
+    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-6)
+
+
+def test_prefix_and_suffix_share_the_model_s_layers(tiny):
+    model = classifier(tiny, "100")
+    parts = prefix_cache.split_at_frozen(model)
+    variables = {id(weight) for weight in model.weights}
+    assert {id(weight) for part in parts for weight in part.weights} == variables
+
+
+# features
+
+
+def test_features_do_not_depend_on_the_batch_size(tiny, images):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
+    large = prefix_cache.compute_features(prefix, images)
+    small = prefix_cache.compute_features(prefix, images, batch_size=8)  # 20 = 8 + 8 + 4
+    assert large.shape == (20, 12, 12, 16) and large.dtype == np.float32
+    np.testing.assert_allclose(small, large, atol=1e-6)
+    assert prefix_cache.feature_bytes(prefix, 20) == large.nbytes
+
+
+def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
+    views = [
+        prefix_cache.compute_views(prefix, images, augmentation="flip", views=3, seed=seed)
+        for seed in (0, 0, 1)
+    ]
+    assert views[0].shape == (3, 20, 12, 12, 16)
+    np.testing.assert_array_equal(views[0], views[1])
+    assert (views[0] != views[2]).any() and (views[0][0] != views[0][1]).any()
+    layer = build_augmentation("flip", 0)
+    flipped = keras.ops.convert_to_numpy(layer(images, training=True))
+    expected = prefix_cache.compute_features(prefix, flipped)
+    np.testing.assert_allclose(views[0][0], expected, atol=1e-6)
+
+
+def test_without_augmentation_the_one_view_is_the_face(tiny, images):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "top"))
+    views = prefix_cache.compute_views(prefix, images, augmentation="none", views=1, seed=0)
+    np.testing.assert_array_equal(views[0], prefix_cache.compute_features(prefix, images))
+
+
+@pytest.mark.parametrize(
+    "augmentation, epochs, views_that_fit, views",
+    [
+        ("none", 10, 100, 1),
+        ("none", 10, 0.5, 0),
+        ("standard", 3, 100, 3),
+        ("standard", 50, 100, 8),
+        ("standard", 50, 2.9, 2),
+        ("standard", 50, 0.99, 0),
+    ],
+)
+def test_as_many_views_are_chosen_as_are_useful_and_fit(
+    tiny, augmentation, epochs, views_that_fit, views
+):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
+    budget = int(views_that_fit * prefix_cache.feature_bytes(prefix, 1000))
+    chosen = prefix_cache.choose_views(prefix, 1000, augmentation, epochs, budget)
+    assert chosen == views
+
+
+# training on what was computed once
+
+
+def trained(tiny, tiny_faces, folder, unfreeze, cache):
+    model = classifier(tiny, unfreeze)
+    history = training.fit(
+        model,
+        *((tiny_faces[s].images, tiny_faces[s].targets) for s in ("train", "validation")),
+        stages=[training.Stage(unfreeze, unfreeze, 2, 3e-3)],
+        folder=folder,
+        batch_size=32,
+        cache=cache,
+    )
+    return history.drop(columns="seconds"), model.get_weights()
+
+
+@pytest.mark.parametrize("unfreeze", ["top", "100"])
+def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, unfreeze):
+    results = [
+        trained(tiny, tiny_faces, tmp_path / cache, unfreeze, cache) for cache in ("auto", "none")
+    ]
+    (history, weights), (plain_history, plain_weights) = results
+    for cached, plain in zip(weights, plain_weights, strict=True):
+        np.testing.assert_allclose(cached, plain, rtol=0, atol=0 if exact else 1e-5)
+    numbers = history.select_dtypes("number").to_numpy()
+    plain_numbers = plain_history.select_dtypes("number").to_numpy()
+    np.testing.assert_allclose(numbers, plain_numbers, rtol=0, atol=0 if exact else 1e-4)
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+
+
+def test_what_does_not_fit_in_memory_is_trained_without_the_cache(
+    tiny, tiny_faces, tmp_path, monkeypatch
+):
+    fits, _ = trained(tiny, tiny_faces, tmp_path / "fits", "top", "auto")
+    monkeypatch.setattr(prefix_cache, "choose_views", lambda *arguments: 0)
+    monkeypatch.setattr(prefix_cache, "compute_views", None)
+    too_large, _ = trained(tiny, tiny_faces, tmp_path / "large", "top", "auto")
+    np.testing.assert_allclose(too_large.loss, fits.loss, atol=1e-5)

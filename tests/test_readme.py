@@ -1,0 +1,52 @@
+"""What README and the set-up files promise."""
+
+import re
+import tomllib
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+from fer_lib import runs
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def setup_commands():
+    return re.findall(r"^python3 -m venv .*$", README, flags=re.M)
+
+
+def test_there_are_two_set_up_commands_and_ci_runs_the_second():
+    first, second = setup_commands()
+    assert "papermill notebooks/run_experiment.ipynb out.ipynb -p epochs 15" in first
+    assert "pytest" in second
+    assert second in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_requirements_are_the_package_s_own():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    listed = [line for line in lines if line and not line.startswith(("#", "-"))]
+    assert listed == project["dependencies"]
+    assert "-e ." in lines
+
+
+def test_the_conda_environment_installs_the_requirements():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert {"pip": ["-r requirements.txt"]} in environment["dependencies"]
+
+
+def test_the_results_table_is_what_was_measured():
+    path = ROOT / "figures" / "results.csv"
+    if not path.exists():
+        pytest.skip("no results are reported yet")
+    summary = runs.summary_table(pd.read_csv(path, keep_default_na=False)).astype(str)
+    for row in summary.drop(columns="state").itertuples(index=False):
+        assert "| " + " | ".join(row) + " |" in README
+
+
+def test_every_figure_is_named_with_its_command():
+    assert "papermill notebooks/compare_runs.ipynb" in README
+    for figure in (ROOT / "figures").glob("*.png"):
+        assert f"figures/{figure.name}" in README, figure.name

@@ -1,0 +1,87 @@
+"""storage: where things lie, and that a write happens whole or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from fer_lib import storage
+
+
+def test_fer_home_is_the_environment_s_or_the_user_s_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    assert storage.fer_home() == tmp_path
+    monkeypatch.setenv("FER_HOME", "~/faces")
+    assert storage.fer_home() == Path.home() / "faces"
+    for unset in ("", None):
+        monkeypatch.setenv("FER_HOME", "") if unset == "" else monkeypatch.delenv("FER_HOME")
+        assert storage.fer_home() == Path.home() / ".cache" / "fer_lib"
+
+
+def test_replacing_writes_the_new_file_and_makes_its_folder(tmp_path):
+    path = tmp_path / "new" / "folder" / "file.weights.h5"
+    with storage.replacing(path) as temporary:
+        assert temporary.parent == path.parent and temporary.name.endswith(".file.weights.h5")
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(error), storage.replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), storage.replacing(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_two_writers_do_not_share_a_temporary_file(tmp_path):
+    path = tmp_path / "file.txt"
+    with storage.replacing(path) as first, storage.replacing(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+
+
+def test_json_comes_back_as_it_was_written(tmp_path):
+    value = {"name": "größe", "list": [1, 2.5, None], "nested": {"a": True}}
+    storage.write_json(tmp_path / "value.json", value)
+    assert storage.read_json(tmp_path / "value.json") == value
+
+
+def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
+    path = tmp_path / "value.json"
+    storage.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        storage.write_json(path, {"a": object()})
+    assert storage.read_json(path) == {"a": 1}
+
+
+def test_a_damaged_json_file_is_named(tmp_path):
+    path = tmp_path / "value.json"
+    path.write_text('{"a": ')
+    with pytest.raises(ValueError, match="value.json is not valid JSON"):
+        storage.read_json(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="value.json is not valid JSON"):
+        storage.read_json(path)
+
+
+def test_the_hash_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"faces")
+    assert storage.file_hash(path) == hashlib.sha256(b"faces").hexdigest()
+    assert storage.file_hash(path, "md5") == hashlib.md5(b"faces").hexdigest()

@@ -1,0 +1,344 @@
+"""training: it learns, keeps the best epoch, and goes on after a kill as if nothing had been."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_lib import checkpoints, models, training
+from fer_lib.training import Stage
+
+on_tensorflow = keras.backend.backend() == "tensorflow"
+COLUMNS = [
+    "epoch stage loss accuracy val_loss val_accuracy val_macro_f1 learning_rate seconds".split()
+]
+
+
+def fit(tiny, data, folder, *, stages, model_seed=0, **options):
+    """Train a fresh classifier; return it and its history."""
+    keras.utils.set_random_seed(model_seed)
+    model = models.build_classifier(tiny, weights=None, classes=data[0][1].shape[1])
+    return model, training.fit(
+        model, *data, stages=stages, folder=folder, **{"batch_size": 32} | options
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tiny_faces):
+    """`(images, targets)` of training and validation."""
+    return [(tiny_faces[s].images, tiny_faces[s].targets) for s in ("train", "validation")]
+
+
+@pytest.fixture(scope="module")
+def grey(tiny_faces):
+    """Faces without a face, nine of class 0 for one of class 1: only frequencies can be learned."""
+    images = np.full((100, 48, 48), 128, np.uint8)
+    targets = np.eye(2, dtype=np.float32)[(np.arange(100) % 10 == 0).astype(int)]
+    return [(images, targets), (images, targets)]
+
+
+def script(monkeypatch, values):
+    """Have validation's macro-F1 take these values, one an epoch."""
+    left = iter(values)
+    metrics = dict(training.METRICS) | {"macro_f1": lambda labels, probabilities: next(left)}
+    monkeypatch.setattr(training, "METRICS", metrics)
+
+
+def note_weights(monkeypatch):
+    """Return a list that receives the weights after each epoch."""
+    seen, save = [], checkpoints.save
+
+    def noting(folder, history, best, model, trainer):
+        seen.append(model.get_weights())
+        save(folder, history, best, model, trainer)
+
+    monkeypatch.setattr(checkpoints, "save", noting)
+    return seen
+
+
+def assert_same(ones, others, atol=0.0):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+
+# learning
+
+
+def test_fit_learns_and_reports_every_epoch(tiny, data, tmp_path, capsys):
+    stages = [Stage("head", "top", 1, 1e-2), Stage("all", "all", 5, 1e-2)]
+    model, history = fit(tiny, data, tmp_path, stages=stages, seed=1)
+    assert list(history.columns) == COLUMNS[0]
+    assert history.epoch.tolist() == [1, 2, 3, 4, 5, 6]
+    assert history.stage.tolist() == ["head"] + ["all"] * 5
+    assert history.loss.iloc[-1] < 0.7 * history.loss.iloc[0]
+    assert history.val_accuracy.max() > 2 / 7
+    # the model is the best epoch's, and the numbers are those anyone computes from it
+    probabilities = model.predict(data[1][0], verbose=0)
+    best = history.iloc[training.best_epoch(history, "val_macro_f1") - 1]
+    right = probabilities.argmax(1) == data[1][1].argmax(1)
+    assert best.val_accuracy == pytest.approx(right.mean())
+    log_loss = -np.log((probabilities * data[1][1]).sum(1)).mean()
+    assert best.val_loss == pytest.approx(log_loss, rel=1e-4)
+    # what is on disk
+    saved = pd.read_csv(tmp_path / "history.csv", dtype={"stage": str})
+    pd.testing.assert_frame_equal(saved, history)
+    if on_tensorflow:
+        events = list((tmp_path / "tensorboard").rglob("events*"))
+        assert {path.parent.name for path in events} == {"train", "validation"}
+    # and in the log: a line an epoch, not a line a step
+    log = capsys.readouterr().out
+    assert [f"epoch {n:3d}" in log for n in range(1, 7)] == [True] * 6
+    assert log.count("\r") + log.count("\n") < 30
+
+
+def test_the_rate_warms_up_and_decays_to_nothing(tiny, grey, tmp_path):
+    _, history = fit(tiny, grey, tmp_path, stages=[Stage("top", "top", 10, 0.1)], batch_size=50)
+    assert history.learning_rate.iloc[0] == pytest.approx(0.1, rel=0.05)  # after a tenth
+    assert (np.diff(history.learning_rate) < 0).all()
+    assert history.learning_rate.iloc[-1] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+def test_every_optimizer_lowers_the_loss(tiny, grey, tmp_path, optimizer):
+    stages = [Stage("top", "top", 3, 0.05)]
+    _, history = fit(tiny, grey, tmp_path, stages=stages, optimizer=optimizer, schedule="constant")
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+    assert history.learning_rate.tolist() == pytest.approx([0.05] * 3)
+
+
+LONG = [Stage("top", "top", 25, 0.1)]
+
+
+def test_without_class_weights_a_model_learns_the_frequencies(tiny, grey, tmp_path):
+    model, _ = fit(tiny, grey, tmp_path, stages=LONG, monitor="val_loss")
+    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
+
+
+def test_balanced_class_weights_make_rare_classes_count_as_much(tiny, grey, tmp_path, monkeypatch):
+    script(monkeypatch, range(25))  # the last epoch
+    model, _ = fit(tiny, grey, tmp_path, stages=LONG, class_weight="balanced")
+    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.5, 0.5]], atol=0.05)
+
+
+def test_class_weights_are_one_on_average_and_bear_an_absent_class():
+    targets = np.eye(3, dtype=np.float32)[[0, 0, 0, 1]]
+    weights = training._class_weights(targets)
+    assert weights.mean() == pytest.approx(weights[:3].sum() * 2 / 4)
+    np.testing.assert_allclose(weights[:3].sum(), weights[3])
+
+
+def test_label_smoothing_holds_probabilities_back(tiny, grey, tmp_path, monkeypatch):
+    script(monkeypatch, range(25))
+    one_class = [(images, np.eye(2, dtype=np.float32)[[0] * 100]) for images, _ in grey]
+    model, _ = fit(tiny, one_class, tmp_path, stages=LONG, label_smoothing=0.2)
+    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
+
+
+# the best epoch
+
+
+def test_the_best_epoch_s_weights_are_restored(tiny, grey, tmp_path, monkeypatch):
+    script(monkeypatch, [0.1, 0.7, 0.3, 0.7])
+    seen = note_weights(monkeypatch)
+    model, history = fit(tiny, grey, tmp_path, stages=[Stage("top", "top", 4, 0.01)])
+    assert training.best_epoch(history, "val_macro_f1") == 2  # the first of the two
+    assert_same(model.get_weights(), seen[1])
+    assert any((a != b).any() for a, b in zip(seen[1], seen[3], strict=True))
+
+
+@pytest.mark.parametrize(
+    "monitor, best", [("val_macro_f1", 2), ("val_accuracy", 1), ("val_loss", 3)]
+)
+def test_each_monitor_knows_its_direction(monitor, best):
+    rows = [
+        {"val_macro_f1": 0.1, "val_accuracy": 0.9, "val_loss": 1.0},
+        {"val_macro_f1": 0.3, "val_accuracy": 0.2, "val_loss": 2.0},
+        {"val_macro_f1": 0.2, "val_accuracy": 0.3, "val_loss": 0.5},
+    ]
+    assert training.best_epoch(rows, monitor) == best
+    assert training.best_epoch(pd.DataFrame(rows), monitor) == best
+
+
+def test_patience_ends_the_last_stage_alone(tiny, grey, tmp_path, monkeypatch):
+    script(monkeypatch, [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.4, 0.4])
+    stages = [Stage("head", "top", 4, 0.01), Stage("all", "top", 9, 0.01)]
+    _, history = fit(tiny, grey, tmp_path, stages=stages, patience=2)
+    assert history.stage.tolist() == ["head"] * 4 + ["all"] * 4  # best 6th, two more
+    again = fit(tiny, grey, tmp_path, stages=stages, patience=2)[1]
+    assert len(again) == 8  # started again, it does not train on
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"monitor": "val_f1"}, "Unknown monitor 'val_f1'.*did you mean 'val_macro_f1'"),
+        ({"optimizer": "adamm"}, "Unknown optimizer 'adamm'.*did you mean 'adam"),
+        ({"schedule": "linear"}, "Unknown schedule 'linear'"),
+        ({"class_weight": "balance"}, "Unknown class_weight 'balance'.*did you mean 'balanced'"),
+        ({"cache": "all"}, "Unknown cache mode 'all'"),
+        ({"augmentation": "flips"}, "Unknown augmentation 'flips'.*did you mean 'flip'"),
+        ({"batch_norm": "freeze"}, "Unknown batch_norm mode 'freeze'.*did you mean 'frozen'"),
+    ],
+)
+def test_an_unknown_name_is_refused_before_anything_is_written(
+    tiny, grey, tmp_path, options, message
+):
+    with pytest.raises(ValueError, match=message):
+        fit(tiny, grey, tmp_path / "run", stages=[Stage("top", "top", 1, 0.1)], **options)
+    assert not (tmp_path / "run" / "history.csv").exists()
+
+
+def test_a_loss_that_is_no_number_is_an_error_and_not_an_epoch(tiny, data, tmp_path):
+    stages = [Stage("all", "all", 2, 1e38)]
+    with pytest.raises(ValueError, match="The loss is (nan|inf) in epoch [12]: lower learning_r"):
+        fit(tiny, data, tmp_path, stages=stages, optimizer="sgd", schedule="constant")
+    history = checkpoints.read_history(tmp_path)
+    assert all(np.isfinite(row["loss"]) for row in history)
+
+
+# going on after a kill
+
+STAGES = [Stage("head", "top", 2, 3e-3), Stage("100", "100", 3, 3e-3)]
+OPTIONS = {"augmentation": "standard", "class_weight": "balanced", "seed": 7, "cache": "none"}
+
+
+def train(tiny, data, folder, **options):
+    """The training that is killed and resumed below; `tests/test_training.py` runs it as well."""
+    model, history = fit(tiny, data, folder, stages=STAGES, **OPTIONS | options)
+    return history.drop(columns="seconds"), model.get_weights()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny, data, tmp_path_factory):
+    """History and weights of the training that nothing stopped."""
+    return train(tiny, data, tmp_path_factory.mktemp("uninterrupted"))
+
+
+def assert_same_training(one, other):
+    pd.testing.assert_frame_equal(one[0], other[0], check_exact=True)
+    assert_same(one[1], other[1])
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def kill_when_saving(monkeypatch, epoch, *, before=False):
+    save = checkpoints.save
+
+    def killing(folder, history, *arguments):
+        if before and len(history) == epoch:
+            raise Killed
+        save(folder, history, *arguments)
+        if len(history) == epoch:
+            raise Killed
+
+    monkeypatch.setattr(checkpoints, "save", killing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2, 4])  # in the head's stage, between stages, in the last
+def test_a_training_stopped_after_an_epoch_ends_as_an_uninterrupted_one(
+    tiny, data, tmp_path, uninterrupted, monkeypatch, epoch
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_when_saving(patch, epoch)
+        train(tiny, data, tmp_path)
+    assert len(checkpoints.read_history(tmp_path)) == epoch
+    assert_same_training(train(tiny, data, tmp_path), uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_training_stopped_before_its_epoch_was_saved_repeats_that_epoch(
+    tiny, data, tmp_path, uninterrupted, monkeypatch
+):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_when_saving(patch, 4, before=True)
+        train(tiny, data, tmp_path)
+    assert len(checkpoints.read_history(tmp_path)) == 3
+    assert_same_training(train(tiny, data, tmp_path), uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_stop_between_checkpoint_and_history_is_harmless(
+    tiny, data, tmp_path, uninterrupted, monkeypatch
+):
+    replacing = checkpoints.replacing
+    saved = []
+
+    def killing(path):
+        saved.append(path.name)
+        if saved.count("history.csv") == 4:
+            raise Killed
+        return replacing(path)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoints, "replacing", killing)
+        train(tiny, data, tmp_path)
+    assert len(checkpoints.read_history(tmp_path)) == 3
+    assert (tmp_path / "checkpoint" / "0004.weights.h5").exists()
+    assert_same_training(train(tiny, data, tmp_path), uninterrupted)
+
+
+def test_a_finished_training_is_returned_as_it_is(tiny, data, tmp_path, grey, monkeypatch):
+    first = train(tiny, data, tmp_path)
+    monkeypatch.setattr(training, "_train_epoch", None)
+    assert_same_training(train(tiny, data, tmp_path), first)
+
+
+def test_another_seed_is_another_training(tiny, data, tmp_path, uninterrupted):
+    history, _ = train(tiny, data, tmp_path, seed=8)
+    assert (history.loss != uninterrupted[0].loss).any()
+
+
+def kill_this_process_at_step(number):
+    """Have the training kill its own process, as `kill -9` does, in the middle of an epoch."""
+    make = training._progress
+
+    def progress(*arguments):
+        bar = make(*arguments)
+        update, steps = bar.update, iter(range(1, 10**6))
+
+        def counting(count=1):
+            if next(steps) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return update(count)
+
+        bar.update = counting
+        return bar
+
+    training._progress = progress
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit_of_the_result(
+    tiny, data, tmp_path, uninterrupted
+):
+    program = (
+        "import numpy as np, tiny_backbone, test_training as t\n"
+        "t.kill_this_process_at_step(25)\n"  # seven steps an epoch: in the fourth
+        f"arrays = np.load({str(tmp_path / 'data.npz')!r})\n"
+        "data = [(arrays['x'], arrays['y']), (arrays['vx'], arrays['vy'])]\n"
+        "with tiny_backbone.installed() as tiny:\n"
+        f"    t.train(tiny, data, {str(tmp_path / 'run')!r})\n"
+    )
+    (x, y), (vx, vy) = data
+    np.savez(tmp_path / "data.npz", x=x, y=y, vx=vx, vy=vy)
+    killed = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(checkpoints.read_history(tmp_path / "run")) == 3
+    assert_same_training(train(tiny, data, tmp_path / "run"), uninterrupted)
