@@ -130,10 +130,7 @@ def describe(name, loaded=None):
         f"Source: {card.source}",
         f"Licence: {card.licence}",
         f"Classes: {', '.join(card.label_set)}",
-        *(
-            f"Official {split}: {sum(counts):,} faces {counts}"
-            for split, counts in card.counts.items()
-        ),
+        *(f"Official {name}: {sum(n):,} faces {n}" for name, n in card.counts.items()),
         f"Cite: {card.citation}",
         f"Access: {card.access}",
         f"Looked for in: {storage.fer_home() / 'datasets' / name}",
@@ -346,7 +343,7 @@ def _folder_counts(root):
     return {split: tuple(numbers) for split, numbers in counts.items()}
 
 
-def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
+def load_synthetic(*, train=5600, validation=700, test=1400, seed=0):
     """Draw synthetic faces: no download, and no claim about real faces.
 
     Args:

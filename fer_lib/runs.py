@@ -170,7 +170,9 @@ def runs_table(results_dir="runs", pattern="*"):
         `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
     """
     found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
-    return pd.DataFrame([_row(result) for result in sorted(found, key=_table_order)])
+    table = pd.DataFrame([_row(result) for result in sorted(found, key=_table_order)])
+    whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
+    return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
 
 
 def _row(result):
@@ -198,7 +200,10 @@ def summary_table(table):
         table: DataFrame of `runs_table`.
     """
     columns = ["backbone", "alpha", "unfreeze", "image_size", "epochs", "seed", "test", "n"]
-    short = table.reindex(columns=[*columns, "minutes", "state"]).copy()
+    short = table.reindex(columns=[*columns, "minutes", "started_from", "state"]).copy()
+    short["started_from"] = (
+        short["started_from"].astype("string").str.replace(r", sha256 \w+$", "", regex=True)
+    )
     for metric in ("accuracy", "macro_f1"):
         place = short.columns.get_loc("minutes")
         short.insert(place, f"{metric} [95 % interval]", table.apply(_cell, axis=1, metric=metric))

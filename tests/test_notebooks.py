@@ -42,7 +42,9 @@ def test_a_notebook_is_committed_clean(notebook):
 
 
 def test_a_notebook_holds_no_logic(notebook):
-    tagged = [cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [
+        cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])
+    ]
     assert len(tagged) == 1
     for cell in code_cells(notebook):
         assert cell in tagged or len(cell.source.splitlines()) <= 15
@@ -76,7 +78,11 @@ def test_an_experiment_runs_from_either_folder(folder, tmp_path):
     compare = ROOT / "notebooks" / "compare_runs.ipynb"
     done = run_papermill(folder, compare, output, results_dir=results, figures=figures)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert {path.name for path in figures.iterdir()} >= {"results.csv", "curves.png", "accuracy.pdf"}
+    assert {path.name for path in figures.iterdir()} >= {
+        "results.csv",
+        "curves.png",
+        "accuracy.pdf",
+    }
 
 
 @pytest.mark.slow

@@ -1,0 +1,222 @@
+"""runner: one experiment becomes one folder, once."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from fer_lib import checkpoints, datasets, runner, runs, storage, training
+from fer_lib.experiment import Experiment
+
+FILES = [
+    "environment.json",
+    "experiment.json",
+    "history.csv",
+    "model.keras",
+    "predictions.npz",
+    "scores.json",
+]
+
+
+def experiment(results_dir, **parameters):
+    """A tiny experiment with a head stage and a `"100"` stage."""
+    defaults = {
+        "dataset": "synthetic",
+        "backbone": "tiny",
+        "weights": None,
+        "unfreeze": "100",
+        "epochs": 2,
+        "batch_size": 32,
+        "mixed_precision": "none",
+        "results_dir": str(results_dir),
+    }
+    return Experiment(**defaults | parameters)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, tiny_faces, tmp_path_factory):
+    """A finished run, and the order in which its files came to be."""
+    folder, written = tmp_path_factory.mktemp("runs"), []
+    replace = storage.os.replace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            storage.os, "replace", lambda old, new: (replace(old, new), written.append(new.name))
+        )
+        result = runner.run(experiment(folder), tiny_faces)
+    return result, written
+
+
+def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
+    result, written = finished
+    files = sorted(path.name for path in result.folder.iterdir() if path.is_file())
+    assert files == FILES and result.finished
+    assert written[0] == "experiment.json" and written[-1] == "scores.json"
+    assert not (result.folder / "checkpoint").exists()
+    assert result.folder.name == experiment("").name
+
+
+def test_the_history_has_both_stages(finished):
+    history = finished[0].history
+    assert history.stage.tolist() == ["head", "100"] and history.epoch.tolist() == [1, 2]
+
+
+def test_the_experiment_comes_back_from_its_folder(finished):
+    result = runs.load_run(finished[0].folder)
+    assert result.experiment == experiment(result.folder.parent)
+
+
+def test_scores_say_what_was_measured_on_what_from_where(finished):
+    scores = finished[0].scores
+    assert scores["dataset"] == "synthetic" and scores["weights"] == "random start"
+    assert scores["test_name"] == "synthetic test" and scores["train_n"] == 210
+    assert scores["validation_name"] == "synthetic validation"
+    assert scores["selected_by"] == "val_macro_f1" and scores["best_epoch"] in (1, 2)
+    for metric in runs.HEADLINE:
+        score = scores["test"][metric]
+        assert score["low"] <= score["value"] <= score["high"]
+    assert len(scores["test"]["per_class"]) == 7
+
+
+def test_validation_scores_are_those_of_the_best_epoch(finished):
+    result = finished[0]
+    best = result.history.iloc[result.scores["best_epoch"] - 1]
+    for metric in ("accuracy", "macro_f1"):
+        measured = result.scores["validation"][metric]["value"]
+        assert measured == pytest.approx(best[f"val_{metric}"])
+
+
+def test_predictions_are_those_of_the_saved_model(finished, tiny_faces):
+    result = finished[0]
+    model = result.model()
+    for split, prefix in (("test", ""), ("validation", "validation_")):
+        faces = tiny_faces[split]
+        predicted = model.predict(faces.images, batch_size=256, verbose=0)
+        saved = result.predictions
+        np.testing.assert_allclose(saved[f"{prefix}probabilities"], predicted, atol=1e-6)
+        np.testing.assert_array_equal(saved[f"{prefix}labels"], faces.classes)
+        np.testing.assert_array_equal(saved[f"{prefix}ids"], faces.ids)
+
+
+def test_the_environment_says_on_what_it_ran(finished, tiny_faces):
+    environment = finished[0].environment
+    assert environment["backend"] == keras.backend.backend() and environment["devices"]
+    assert environment["packages"]["keras"] == keras.__version__
+    assert set(environment) >= {"python", "platform", "cpus", "git", "started"}
+    for split, faces in tiny_faces.items():
+        assert environment["data"][split]["sha256"] == faces.content_hash
+    json.dumps(environment)
+
+
+def test_a_finished_run_is_returned_without_training_again(finished, tiny_faces, monkeypatch):
+    result = finished[0]
+    before = {path.name: path.stat().st_mtime_ns for path in result.folder.iterdir()}
+    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(datasets, "load_dataset", None)
+    again = runner.run(experiment(result.folder.parent))
+    assert again == result and again.scores == result.scores
+    assert before == {path.name: path.stat().st_mtime_ns for path in result.folder.iterdir()}
+
+
+def test_the_run_appears_in_the_table(finished):
+    result = finished[0]
+    (row,) = runs.runs_table(result.folder.parent).to_dict("records")
+    assert row["run"] == result.folder.name and row["state"] == "finished"
+    assert row["accuracy"] == result.scores["test"]["accuracy"]["value"]
+    assert list(runs.find_runs(result.folder.parent).values()) == [result]
+
+
+def test_a_folder_of_another_experiment_is_not_touched(tiny, tiny_faces, tmp_path):
+    wanted = experiment(tmp_path)
+    other = dataclasses.asdict(dataclasses.replace(wanted, seed=9))
+    storage.write_json(tmp_path / wanted.name / "experiment.json", other)
+    with pytest.raises(ValueError, match="holds another experiment; move the folder away"):
+        runner.run(wanted, tiny_faces)
+    assert [path.name for path in (tmp_path / wanted.name).iterdir()] == ["experiment.json"]
+
+
+def test_an_unknown_name_leaves_no_folder(tiny, tiny_faces, tmp_path):
+    with pytest.raises(ValueError, match="Unknown monitor"):
+        runner.run(experiment(tmp_path / "runs", monitor="val_f1"), tiny_faces)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_stopped_after_an_epoch_goes_on_to_the_same_scores(
+    finished, tiny_faces, tmp_path, monkeypatch
+):
+    save = checkpoints.save
+
+    def killing(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    wanted = experiment(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints, "save", killing)
+        runner.run(wanted, tiny_faces)
+    (row,) = runs.runs_table(tmp_path).to_dict("records")
+    assert row["state"] == "epoch 1 of 2"
+    result = runner.run(wanted, tiny_faces)
+    assert result.scores == finished[0].scores
+    np.testing.assert_array_equal(
+        result.predictions["probabilities"], finished[0].predictions["probabilities"]
+    )
+
+
+@pytest.mark.parametrize(
+    "parameters, stages",
+    [
+        ({"unfreeze": "top", "epochs": 5}, [("top", "top", 5)]),
+        ({"unfreeze": "all", "epochs": 5}, [("head", "top", 1), ("all", "all", 4)]),
+        ({"unfreeze": "100", "epochs": 5, "head_epochs": 0}, [("100", "100", 5)]),
+        (
+            {"unfreeze": "all", "epochs": 3, "head_epochs": 9},
+            [("head", "top", 2), ("all", "all", 1)],
+        ),
+        ({"unfreeze": "all", "epochs": 1}, [("all", "all", 1)]),
+    ],
+)
+def test_the_stages_add_up_to_the_epochs(parameters, stages):
+    made = runner._stages(experiment("", learning_rate=0.1, head_learning_rate=0.2, **parameters))
+    assert [stage[:3] for stage in made] == stages
+    rates = [0.1 if stage.name == parameters["unfreeze"] else 0.2 for stage in made]
+    assert [stage.learning_rate for stage in made] == rates
+
+
+# "auto"
+
+
+def test_auto_says_what_could_not_be_had(tiny, monkeypatch):
+    monkeypatch.delenv("FER_WEIGHTS", raising=False)
+    monkeypatch.setattr(
+        datasets, "resolve_auto", lambda: ("synthetic", "These are synthetic faces.")
+    )
+    resolved, notices = runner.resolve(experiment("", dataset="auto", weights="auto"))
+    assert (resolved.dataset, resolved.weights) == ("synthetic", None)
+    assert notices[0] == "These are synthetic faces." and "RANDOM START" in notices[1]
+    assert len(notices) == 2
+
+
+def test_what_is_named_is_left_as_it_is(tiny):
+    named = experiment("", weights="mine.weights.h5")
+    assert runner.resolve(named) == (named, [])
+
+
+def test_auto_and_what_it_came_to_share_a_folder(tiny, tiny_faces, finished, monkeypatch):
+    monkeypatch.delenv("FER_WEIGHTS", raising=False)
+    monkeypatch.setattr(datasets, "resolve_auto", lambda: ("synthetic", "Synthetic faces."))
+    result = finished[0]
+    wanted = experiment(result.folder.parent, dataset="auto", weights="auto")
+    assert runner.run(wanted, tiny_faces).folder == result.folder
+
+
+def test_the_seed_decides_the_model_s_random_start(tiny, tiny_faces):
+    starts = [
+        runner.build_model(experiment("", seed=seed), tiny_faces).get_weights()
+        for seed in (1, 1, 2)
+    ]
+    for one, again in zip(starts[0], starts[1], strict=True):
+        np.testing.assert_array_equal(one, again)
+    assert any((one != other).any() for one, other in zip(starts[0], starts[2], strict=True))
