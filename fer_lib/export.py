@@ -22,9 +22,8 @@ __all__ = ["FORMATS", "Predictor", "export", "load_predictor", "report"]
 
 CALIBRATION_FACES = 300
 # A step of an integer tensor rounds with a standard deviation of 1/sqrt(12) steps. Layers that
-# stray further than this many times that stay in floating point. Three runs of MobileNetV2 at
-# 48 px, accuracy on FER-2013's validation faces: -0.5, -1.0, -1.0 points with none of them,
-# +0.2, -0.1, -0.4 with all (6 to 11 layers, for up to twice the CPU time of the rest).
+# stray further than this many times that stay in floating point, because a few such layers cost
+# most of the accuracy that int8 loses; `report` says what is left.
 FLOAT_ABOVE = 1.5
 FLOAT_OPERATIONS = ["SOFTMAX", "FULLY_CONNECTED"]
 
