@@ -343,7 +343,7 @@ def _folder_counts(root):
     return {split: tuple(numbers) for split, numbers in counts.items()}
 
 
-def load_synthetic(*, train=5600, validation=700, test=1400, seed=0):
+def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
     """Draw synthetic faces: no download, and no claim about real faces.
 
     Args:
