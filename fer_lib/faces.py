@@ -11,7 +11,7 @@ import numpy as np
 class Faces:
     """Grey face crops with their labels.
 
-    Immutable; `faces[index]` takes a slice, a boolean mask or an array of indices and returns
+    Immutable, with read-only arrays; `faces[index]` takes a slice, a boolean mask or an array of indices and returns
     the same kind of object.
 
     Args:
@@ -51,6 +51,9 @@ class Faces:
             if getattr(self, field) is not None:
                 put(field, np.asarray(getattr(self, field)))
         self._validate()
+        for field in ("images", "labels", "groups", "ids", "usage"):
+            if getattr(self, field) is not None:
+                put(field, _read_only(getattr(self, field)))
 
     def _validate(self):
         images, labels, classes = self.images, self.labels, len(self.label_set)
@@ -124,3 +127,10 @@ class Faces:
         digest.update(np.ascontiguousarray(self.images))
         digest.update(np.ascontiguousarray(self.labels.astype(np.float64)))
         return digest.hexdigest()[:16]
+
+
+def _read_only(array):
+    """Return a view that cannot be written through; the caller's own array stays as it is."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

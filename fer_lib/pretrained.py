@@ -84,11 +84,27 @@ def _weight_folders():
     return [*([Path(named)] if named else []), fer_home() / "weights"]
 
 
+def _file_patterns(backbone, alpha):
+    """Return how a file of weights may be called: as saved by a user, or as Keras's download."""
+    patterns = [f"{backbone}_{float(alpha)}_*_no_top*.weights.h5"]
+    if backbone == "mobilenet":  # keras.applications writes width 0.75 as 7_5 and 1.0 as 1_0
+        width = f"{alpha if alpha == 1 else 10 * alpha:.1f}".replace(".", "_")
+        patterns.append(f"mobilenet_{width}_*_tf_no_top.h5")
+    if backbone == "mobilenet_v2":
+        kernels = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels"
+        patterns.append(f"{kernels}_{float(alpha)}_*_no_top.h5")
+    return patterns
+
+
 def _local_file(backbone, alpha):
-    pattern = f"{backbone}_{float(alpha)}_*_no_top*.weights.h5"
-    # Sorted, an exact file comes before one "_from_uint8".
-    found = [path for folder in _weight_folders() for path in sorted(folder.glob(pattern))]
-    return found[0] if found else None
+    """Return the first file there is: an exact one of 224 px before others."""
+    found = (
+        path
+        for folder in _weight_folders()
+        for pattern in _file_patterns(backbone, alpha)
+        for path in sorted(folder.glob(pattern), key=lambda p: ("_224_" not in p.name, p.name))
+    )
+    return next(found, None)
 
 
 def _imagenet(backbone, application, alpha):
@@ -100,9 +116,13 @@ def _imagenet(backbone, application, alpha):
             warnings.simplefilter("ignore")  # a size without own weights takes those of 224
             base = _base(application, alpha, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when the download fails
+        names = [
+            name.replace("_*_", "_224_").replace("*", "")
+            for name in _file_patterns(backbone, alpha)
+        ]
         raise FileNotFoundError(
             f"no ImageNet weights for {backbone} {alpha} ({_first_line(error)}).\n"
-            f"Looked for {backbone}_{float(alpha)}_224_no_top.weights.h5 in "
+            f"Looked for {' or '.join(names)} in "
             f"{', '.join(map(str, _weight_folders()))}, then in Keras's cache "
             "(~/.keras/models), then tried to download it.\n"
             "Put the file there, connect this machine, or choose weights=None (random start)."

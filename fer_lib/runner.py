@@ -45,13 +45,20 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `datasets.load_dataset`.
     """
-
     on_gpu = any("gpu" in device.lower() for device in keras.distribution.list_devices())
     mixed = experiment.mixed_precision == "bfloat16" or (
         experiment.mixed_precision == "auto" and on_gpu
     )
+    policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     keras.utils.set_random_seed(experiment.seed)
+    try:
+        return _build_classifier(experiment, data)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _build_classifier(experiment, data):
     return models.build_classifier(
         experiment.backbone,
         classes=len(data["train"].label_set),
@@ -80,16 +87,18 @@ def run(experiment, data=None, model=None):
         The finished `Run`.
 
     Raises:
-        ValueError: If the run's folder holds another experiment.
+        ValueError: If the run's folder holds another experiment or was made with other faces.
     """
     experiment, _ = resolve(experiment.validate())
     result = Run(Path(experiment.results_dir) / experiment.name)
     _claim(result.folder, experiment)
-    if result.finished:
+    if result.finished and data is None:
         return result
     data = data or datasets.load_dataset(experiment.dataset)
+    _record_environment(result, data)
+    if result.finished:
+        return result
     model = model or build_model(experiment, data)
-    storage.write_json(result.folder / "environment.json", environment(data))
     history = training.fit(
         model,
         (data["train"].images, data["train"].targets),
@@ -124,6 +133,24 @@ def _claim(folder, experiment):
             raise ValueError(f"{path} holds another experiment; move the folder away.")
     else:
         storage.write_json(path, dataclasses.asdict(experiment))
+
+
+def _record_environment(result, data):
+    """Write what the run runs on, or, where it has begun, check that its data is still the same."""
+    path, now = result.folder / "environment.json", environment(data)
+    if not path.exists():
+        storage.write_json(path, now)
+        return
+    before = storage.read_json(path)
+    for split, made_with in before["data"].items():
+        if made_with["sha256"] != now["data"][split]["sha256"]:
+            raise ValueError(
+                f"{result.folder} was begun with other {split} faces ({made_with['name']}, "
+                f"n = {made_with['n']}) than now ({now['data'][split]['name']}, "
+                f"n = {now['data'][split]['n']}): restore the data, or move the folder away."
+            )
+    if not result.finished:
+        storage.write_json(path, before | {"resumed": [*before.get("resumed", []), now]})
 
 
 def _stages(experiment):
@@ -165,14 +192,12 @@ def _write_results(folder, experiment, data, model, best):
 
 def machine():
     """Return one line that says which backend, devices and versions a run will use."""
-
     backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
     return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
 
 
 def environment(data):
     """Return what a run ran on: versions, devices, git state and the data's content hashes."""
-
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),

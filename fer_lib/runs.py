@@ -84,12 +84,13 @@ class Run:
         Raises:
             ValueError: If the faces are not the ones that the run predicted.
         """
-        if not np.array_equal(faces.ids, self.predictions["ids"]):
+        scored = {"ids": faces.ids, "labels": faces.classes}
+        if not all(np.array_equal(v, self.predictions[k]) for k, v in scored.items()):
             raise ValueError(f"{faces.name} does not hold the faces that {self.folder} predicted.")
-        probabilities = self.predictions["probabilities"]
+        probabilities, labels = self.predictions["probabilities"], self.predictions["labels"]
         predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         order = np.argsort(-confidence, kind="stable")
-        worst = order[predicted[order] != self.predictions["labels"][order]][:count]
+        worst = order[predicted[order] != labels[order]][:count]
         return {
             "images": faces.images[worst],
             "labels": faces.classes[worst],

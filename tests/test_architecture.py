@@ -24,6 +24,7 @@ DATA = {
     "class_folders",
     "readers",
     "synthetic",
+    "duplicates",
     "splits",
     "datasets",
 }
@@ -37,6 +38,11 @@ ABOVE_DATA = {
     "plots",
     "export",
     "predictor",
+    "audit",
+    "checks",
+    "detection",
+    "photos",
+    "benchmark",
     "__main__",
 }
 

@@ -129,3 +129,12 @@ def test_the_content_hash_does_not_depend_on_the_memory_layout():
     turned = np.asfortranarray(one.images)
     assert faces(images=turned).content_hash == one.content_hash
     assert faces(labels=one.labels.astype(np.int8)).content_hash == one.content_hash
+
+
+def test_faces_cannot_be_written_to_and_the_caller_s_array_can():
+    images = np.zeros((6, 5, 4), np.uint8)
+    made = faces(images=images)
+    for field in ("images", "labels", "groups", "ids", "usage"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(made[1:], field)[0] = getattr(made, field)[0]
+    images[0] = 1

@@ -1,5 +1,6 @@
 """pretrained: where weights are looked for and in which order, and that nothing is silent."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -195,3 +196,44 @@ def test_real_imagenet_weights_load_from_fer_weights(shared, monkeypatch, backbo
 def test_real_weights_keep_their_names_when_auto_is_resolved(shared, monkeypatch):
     monkeypatch.setenv("FER_WEIGHTS", str(shared / "weights"))
     assert pretrained.resolve_auto("mobilenet_v2", "MobileNetV2", 1.0) == ("imagenet", "")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "alpha", "name"),
+    [
+        ("mobilenet", 1.0, "mobilenet_1_0_224_tf_no_top.h5"),
+        ("mobilenet", 0.75, "mobilenet_7_5_224_tf_no_top.h5"),
+        ("mobilenet", 0.25, "mobilenet_2_5_224_tf_no_top.h5"),
+        (
+            "mobilenet_v2",
+            0.35,
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5",
+        ),
+    ],
+)
+def test_keras_s_own_downloads_may_lie_in_fer_home(fer_home, backbone, alpha, name):
+    smaller = name.replace("224", "128")
+    for file in (name, smaller):
+        (fer_home / "weights").mkdir(parents=True, exist_ok=True)
+        (fer_home / "weights" / file).touch()
+    assert pretrained._local_file(backbone, alpha).name == name
+    assert pretrained._local_file(backbone, 1.3) is None
+
+
+def test_a_download_of_keras_s_own_format_is_read(fer_home):
+    base = keras.applications.MobileNet(
+        input_shape=(96, 96, 3), include_top=False, weights=None, alpha=0.25
+    )
+    path = fer_home / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
+    path.parent.mkdir(parents=True)
+    whole = path.with_name("whole.h5")
+    base.save(whole)  # the old format: the weights lie below "model_weights"
+    with h5py.File(whole) as source, h5py.File(path, "w") as target:
+        for name, value in source["model_weights"].attrs.items():
+            target.attrs[name] = value
+        for name in source["model_weights"]:
+            source.copy(f"model_weights/{name}", target)
+    start = pretrained.find_weights("mobilenet", "MobileNet", 0.25, "imagenet")
+    assert start.origin.startswith("ImageNet, mobilenet_2_5_224_tf_no_top.h5")
+    for found, expected in zip(start.values, base.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -220,3 +220,28 @@ def test_the_seed_decides_the_model_s_random_start(tiny, tiny_faces):
     for one, again in zip(starts[0], starts[1], strict=True):
         np.testing.assert_array_equal(one, again)
     assert any((one != other).any() for one, other in zip(starts[0], starts[2], strict=True))
+
+
+def test_other_faces_than_the_run_was_made_with_are_refused(finished, tiny_faces):
+    result, _ = finished
+    other = tiny_faces | {"validation": tiny_faces["validation"][::-1]}
+    with pytest.raises(ValueError, match="begun with other validation faces"):
+        runner.run(result.experiment, other)
+    assert runner.run(result.experiment, tiny_faces).folder == result.folder
+
+
+def test_a_resumed_run_keeps_the_record_of_its_beginning(tiny, tiny_faces, tmp_path, monkeypatch):
+    this = experiment(tmp_path)
+    monkeypatch.setattr(runner.training, "fit", lambda *a, **k: 1 / 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            runner.run(this, tiny_faces)
+    record = runs.load_run(tmp_path / this.name).environment
+    assert len(record["resumed"]) == 1 and record["resumed"][0]["started"] >= record["started"]
+
+
+def test_building_a_model_leaves_the_dtype_policy_alone(tiny, tiny_faces, tmp_path):
+    before = keras.config.dtype_policy()
+    mixed = runner.build_model(experiment(tmp_path, mixed_precision="bfloat16"), tiny_faces)
+    assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
+    assert keras.config.dtype_policy() == before

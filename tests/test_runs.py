@@ -151,6 +151,13 @@ def test_mistakes_on_other_faces_are_refused(tmp_path):
         write_run(tmp_path).mistakes(synthetic.make_faces(140)[::-1])
 
 
+def test_mistakes_on_faces_of_other_labels_are_refused(tmp_path):
+    faces = synthetic.make_faces(140)
+    relabelled = dataclasses.replace(faces, labels=(faces.labels + 1) % 7)
+    with pytest.raises(ValueError, match="does not hold the faces"):
+        write_run(tmp_path).mistakes(relabelled)
+
+
 def test_a_run_saves_its_figures_with_it(tmp_path):
     import matplotlib.pyplot as plt
 
