@@ -39,9 +39,11 @@ def opened_zip(path):
     """Yield the `ZipFile` at `path` once all its members are known to be harmless.
 
     Raises:
-        ValueError: If the file is damaged, or a member is encrypted, is a symbolic link, would
-            lie outside the archive's folder or would unpack to over 200 times its size.
+        ValueError: If the file is no zip or damaged, or a member is encrypted, is a symbolic link,
+            would lie outside the archive's folder or would unpack to over 200 times its size.
     """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a zip file, whatever its name says; download it again.")
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -72,7 +74,7 @@ def opened_tree(path):
     """
     if path.is_dir():
         names, problems = walk(path)
-        yield names, lambda name: _read_file(path / name), problems
+        yield names, lambda name: read_file(path / name), problems
     else:
         with opened_zip(path) as archive:
             names = [name for name in archive.namelist() if name[-1:] != "/" and not _hidden(name)]
@@ -91,22 +93,24 @@ def walk(root):
             full = os.path.join(folder, name)
             if name in links:
                 problems.append(f"{below}{name}: is a symbolic link to a folder")
-            elif os.path.islink(full) and not _lies_in(full, real):
+            elif os.path.islink(full) and not lies_in(full, real):
                 problems.append(f"{below}{name}: is a symbolic link that leaves the folder")
             else:
                 names.append(below + name)
     return names, problems
 
 
-def _lies_in(path, root):
-    return os.path.realpath(path).startswith(os.path.join(root, ""))
+def lies_in(path, root):
+    """Whether a path, its symbolic links followed, lies below the folder `root`."""
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), ""))
 
 
 def _hidden(name):
     return "/." in f"/{name}" or "__MACOSX" in name or name.lower().endswith(_JUNK)
 
 
-def _read_file(path):
+def read_file(path):
+    """Return the bytes of an image file; a ValueError if it is far too large for one."""
     if path.stat().st_size > _MAX_FILE:
         raise ValueError(f"is a file of more than {_MAX_FILE >> 20} MiB")
     return path.read_bytes()

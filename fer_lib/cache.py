@@ -39,7 +39,7 @@ def cached(path, parse, *, version, on_error="raise"):
     key = hashlib.sha256(f"{version} {path.name} {content_key(path)}".encode()).hexdigest()[:32]
     entry = storage.fer_home() / "cache" / key
     faces = load_entry(entry)
-    if faces is not None and (on_error == "skip" or not faces.skipped):
+    if faces is not None and (on_error == "skip" or not _faults(faces)):
         return faces
     faces = parse(path)
     try:
@@ -48,6 +48,11 @@ def cached(path, parse, *, version, on_error="raise"):
         warnings.warn(f"{path} could not be cached in {entry} ({error}).", stacklevel=3)
         return faces
     return load_entry(entry) or faces
+
+
+def _faults(faces):
+    """Return what was skipped because it could not be used, not by rule or by request."""
+    return [why for why in faces.skipped if not why.rpartition(": ")[2].startswith("left out")]
 
 
 def content_key(path):

@@ -1,36 +1,35 @@
 """Class folders: images in folders named after emotions become Faces."""
 
-import functools
-import io
 import re
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
-import numpy as np
+from fer_lib import emotions, image_files
+from fer_lib.archives import check_on_error, opened_tree
+from fer_lib.image_files import Entry
 
-from fer_lib import emotions
-from fer_lib.archives import check_on_error, opened_tree, settle
-from fer_lib.faces import Faces
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
 SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
+    "train_set": "train",
+    "train_class": "train",
     "valid": "validation",
     "validation": "validation",
     "val": "validation",
     "dev": "validation",
+    "val_set": "validation",
+    "valid_set": "validation",
+    "val_class": "validation",
     "test": "test",
     "testing": "test",
+    "test_set": "test",
 }
 # CK+'s file stems name the subject, by which a split must be grouped (Lucey et al. 2010).
 SUBJECT = re.compile(r"(S\d{3})_\d{3}_\d{8}")
 
-_MAX_PIXELS = 64_000_000
 
-
-def read_class_folders(path, *, on_error="raise", label_set=None, size=48):
+def read_class_folders(
+    path, *, on_error="raise", label_set=None, size=48, drop_folders=(), codes=None
+):
     """Read images from folders named after emotions, below split folders or not.
 
     `<path>/<emotion>/x.png` and `<path>/<split>/<emotion>/x.png` are known, with the spellings of
@@ -42,8 +41,10 @@ def read_class_folders(path, *, on_error="raise", label_set=None, size=48):
             `Faces.skipped`.
         label_set: Emotion names in the order of the class numbers. Defaults to the first of
             FER-7, CK+-7 and FER+-8 that has every emotion found.
-        size: Height and width of the faces in pixels; images of another size are resized
-            (bilinear, over all the pixels that a new one covers).
+        size: Height and width of the faces in pixels; images of another size are resized.
+        drop_folders: Names of class folders that stand for no known emotion, to leave out; their
+            files are listed in `Faces.skipped`.
+        codes: Optional dict of folder name to emotion, for folders named `"1"`, `"2"`, ….
 
     Returns:
         `Faces` with `ids` the relative file names, `usage` `"train"`, `"validation"` or `"test"`
@@ -54,94 +55,74 @@ def read_class_folders(path, *, on_error="raise", label_set=None, size=48):
     """
     check_on_error(on_error)
     with opened_tree(Path(path)) as (names, load, problems):
-        entries = class_files(names)
-        if not entries:
+        found = class_files(names, codes)
+        if not found:
             raise ValueError(f"{path} must hold folders named after emotions; it holds none.")
-        label_set = tuple(label_set or _label_set(entries))
-        images, kept, faults = _load_images(entries, load, label_set, size)
-    skipped = settle(sorted([*problems, *faults]), path, on_error)
-    if not kept:
-        raise ValueError(f"{path} must hold at least one readable image; it holds none.")
-    ids, usage, labels = zip(*kept, strict=True)
-    subjects = [SUBJECT.fullmatch(PurePosixPath(name).stem) for name in ids]
-    return Faces(
-        images[: len(kept)],
-        np.array([label_set.index(label) for label in labels]),
-        label_set,
-        groups=np.array([match[1] for match in subjects]) if all(subjects) else None,
-        ids=np.array(ids),
-        usage=np.array(usage) if any(usage) else None,
-        name=Path(path).name,
-        skipped=skipped,
-    )
+        found, dropped = _drop(found, drop_folders, path)
+        label_set = label_set or emotions.smallest_label_set(e for _, _, e in found)
+        return image_files.read_entries(
+            class_entries(found, label_set),
+            load,
+            path,
+            problems=problems,
+            dropped=dropped,
+            label_set=label_set,
+            on_error=on_error,
+            size=size,
+        )
 
 
-def class_files(names):
+def class_files(names, codes=None):
     """Return sorted `(name, split, emotion)` of the files in class folders.
 
     Where there are any, images outside of them are listed as well, with an emotion of None.
     """
-    found = [(name, *_place(name.rpartition("/")[0])) for name in sorted(names)]
+    places = {
+        folder: _place(folder, codes or {}) for folder in {n.rpartition("/")[0] for n in names}
+    }
+    found = [(name, *places[name.rpartition("/")[0]]) for name in sorted(names)]
     if not any(emotion for _, _, emotion in found):
         return []
-    return [entry for entry in found if entry[2] or entry[0].lower().endswith(IMAGE_SUFFIXES)]
+    return [e for e in found if e[2] or e[0].lower().endswith(image_files.SUFFIXES)]
 
 
-@functools.lru_cache(maxsize=1024)
-def _place(folder):
+def _place(folder, codes):
     """Return the split (`""` without) and the emotion (None without) that a folder stands for."""
     path = PurePosixPath(folder)
     split = SPLIT_FOLDERS.get(path.parent.name.lower(), "")
+    if path.name in codes:
+        return split, codes[path.name]
     try:
         return split, emotions.canonical(path.name)
     except ValueError:
         return split, None
 
 
-def _label_set(entries):
-    found = {emotion for _, _, emotion in entries if emotion}
-    known = (emotions.FER7, emotions.CKPLUS7, emotions.FERPLUS8)
-    return next(labels for labels in known if found <= set(labels))
+def _drop(found, drop_folders, path):
+    """Return what lies in none of the folders to drop, and the reasons for the rest."""
+    wanted = {name.lower() for name in drop_folders}
+    folders = {entry[0]: PurePosixPath(entry[0]).parent.name for entry in found}
+    if missing := wanted - {folder.lower() for folder in folders.values()}:
+        raise ValueError(
+            f"drop_classes names {sorted(missing)[0]!r}, which is neither an emotion nor a folder "
+            f"of {path}{emotions.suggest(sorted(missing)[0], set(folders.values()))}."
+        )
+    kept = [entry for entry in found if folders[entry[0]].lower() not in wanted]
+    gone = [entry[0] for entry in found if folders[entry[0]].lower() in wanted]
+    return kept, [f"{name}: {emotions.DROPPED}" for name in gone]
 
 
-def _load_images(entries, load, label_set, size):
-    """Return the images, `(name, split, emotion)` of those that could be read, and the faults."""
-    from tqdm import tqdm
-
-    images = np.empty((len(entries), size, size), np.uint8)
-    kept, faults = [], []
-    any_split = any(split for _, split, emotion in entries if emotion)
-    for name, split, emotion in tqdm(entries, desc="reading images", delay=2, leave=False):
+def class_entries(found, label_set):
+    """Return an `Entry` per file of `class_files`, with the reason why if it cannot be used."""
+    any_split = any(split for _, split, emotion in found if emotion)
+    entries = []
+    for name, split, emotion in found:
+        fault, path = "", PurePosixPath(name)
         if emotion not in label_set:
-            faults.append(f"{name}: lies in no folder named one of {', '.join(label_set)}")
+            near = emotions.suggest(path.parent.name, emotions.SPELLINGS)
+            fault = f"lies in no folder named one of {', '.join(label_set)}{near}"
         elif any_split and not split:
-            faults.append(f"{name}: lies outside the split folders that other files lie in")
-        else:
-            try:
-                images[len(kept)] = _grey(load(name), size)
-                kept.append((name, split, emotion))
-            except (OSError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-                faults.append(f"{name}: {error}")
-    return images, kept, faults
-
-
-def _grey(data, size):
-    """Decode an image file's bytes to a `uint8` array of shape `(size, size)`."""
-    from PIL import Image, ImageOps
-
-    try:
-        image = Image.open(io.BytesIO(data))
-        if image.width * image.height <= _MAX_PIXELS:  # else nothing is decoded
-            image.load()
-    except Exception as error:  # Pillow's decoders raise many kinds on damaged bytes
-        raise ValueError(f"cannot be read as an image ({type(error).__name__})") from None
-    if image.width * image.height > _MAX_PIXELS:
-        raise ValueError(f"is too large ({image.width} x {image.height} pixels)")
-    if image.mode[0] in "IF":
-        raise ValueError(f"must have 8 bits per channel; its mode is {image.mode}")
-    if image.format == "JPEG":
-        image = ImageOps.exif_transpose(image)
-    image = image.convert("L")
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+            fault = "lies outside the split folders that other files lie in"
+        subject = SUBJECT.fullmatch(path.stem)
+        entries.append(Entry(name, emotion, split, subject[1] if subject else "", fault))
+    return entries

@@ -24,15 +24,17 @@ COLOURS = {
 }
 
 SPELLINGS = {
-    "angry": ("anger", "an", "ang", "angery"),
-    "disgust": ("disgusted", "di", "dis", "disgusting"),
-    "fear": ("fearful", "fe", "fea", "afraid", "scared"),
-    "happy": ("happiness", "ha", "hap", "joy", "smile"),
+    "angry": ("anger", "an", "ang", "angery", "annoyed"),
+    "disgust": ("disgusted", "di", "dis", "disgusting", "digust"),
+    "fear": ("fearful", "fe", "fea", "afraid", "scared", "fearfull"),
+    "happy": ("happiness", "ha", "hap", "joy", "smile", "hapiness"),
     "sad": ("sadness", "sa", "unhappy"),
-    "surprise": ("surprised", "su", "sur", "suprise", "suprised", "surprize"),
+    "surprise": ("surprised", "su", "sur", "suprise", "suprised", "surprize", "surprice"),
     "neutral": ("neutrality", "ne", "neu", "natural", "calm"),
-    "contempt": ("contemptuous", "co", "con"),
+    "contempt": ("contemptuous", "co", "con", "contemp"),
 }
+# What `Faces.skipped` says of a face that the caller asked to leave out.
+DROPPED = "left out by drop_classes"
 _CANONICAL = {name: name for name in SPELLINGS} | {
     spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings
 }
@@ -63,8 +65,22 @@ def canonical(name):
         ValueError: If the spelling is not known; the message lists the emotions and the nearest.
     """
     return lookup(
-        _CANONICAL, str(name).strip().lower().replace("_", "").replace("-", ""), "emotion"
+        _CANONICAL,
+        str(name).strip().lower().replace("_", "").replace("-", "").replace(" ", ""),
+        "emotion",
     )
+
+
+def smallest_label_set(names):
+    """Return the first of FER-7, CK+-7 and FER+-8 that has every emotion of `names` (or None)."""
+    found = {name for name in names if name}
+    return next(labels for labels in (FER7, CKPLUS7, FERPLUS8) if found <= set(labels))
+
+
+def in_known_order(names):
+    """Return emotion names as the label set that has just these, or else in their own order."""
+    known = (labels for labels in LABEL_SETS.values() if set(labels) == set(names))
+    return next(known, tuple(names))
 
 
 def translate(label_set, to):

@@ -11,7 +11,7 @@ import numpy as np
 class Faces:
     """Grey face crops with their labels.
 
-    Immutable, with read-only arrays; `faces[index]` takes a slice, a boolean mask or an array of indices and returns
+    Immutable, its arrays read-only; `faces[index]` takes a slice, a mask or indices and returns
     the same kind of object.
 
     Args:

@@ -7,7 +7,6 @@ started again ends where an uninterrupted one does.
 import math
 import sys
 import time
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +15,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib import checkpoints, prefix_cache
-from fer_lib.augmentation import build_augmentation
+from fer_lib import checkpoints
 from fer_lib.emotions import lookup
+from fer_lib.feed import Feed
 from fer_lib.metrics import METRICS
 from fer_lib.models import set_trainable
 
@@ -133,9 +132,17 @@ def fit(
         started = time.perf_counter()
         if _unfinished(history, first, last, monitor, wait):
             set_trainable(model, stage.unfreeze, batch_norm)
-            feed = _Feed(model, train[0], validation[0], augmentation, cache, stage.epochs, seed)
+            feed = Feed(
+                model,
+                train[0],
+                validation[0],
+                augmentation=augmentation,
+                cache=cache,
+                epochs=stage.epochs,
+                seed=seed,
+            )
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
-            feed.trainer.compile(make_optimizer(rate, weight_decay), loss, metrics=["accuracy"])
+            feed.compile(make_optimizer(rate, weight_decay), loss)
             if len(history) > first:
                 checkpoints.load_optimizer(folder, len(history), feed.trainer)
         while _unfinished(history, first, last, monitor, wait):
@@ -176,75 +183,18 @@ def _unfinished(history, first, last, monitor, patience):
     return not (patience and rows and len(rows) - best_epoch(rows, monitor) >= patience)
 
 
-class _Feed:
-    """What an epoch trains on: the whole model and its faces, or the suffix and cached features."""
-
-    def __init__(self, model, images, validation_images, augmentation, cache, epochs, seed):
-        self.seed, self.images, self.views = seed, images, 0
-        self.trainer, self.validation = model, validation_images
-        split = prefix_cache.split_at_frozen(model) if cache == "auto" else None
-        if split:
-            prefix, suffix = split
-            self.views = prefix_cache.choose_views(prefix, len(images), augmentation, epochs)
-        if self.views:
-            self.features = prefix_cache.compute_views(
-                prefix,
-                images,
-                augmentation=augmentation,
-                views=self.views,
-                seed=seed,
-                progress="frozen layers",
-            )
-            self.validation = prefix_cache.compute_features(prefix, validation_images)
-            self.trainer = suffix
-        elif augmentation != "none":
-            augment = build_augmentation(augmentation, seed)
-            self.trainer = keras.Model(model.input, model(augment(model.input)))
-        else:  # a model of its own, so that `model` stays uncompiled
-            self.trainer = keras.Model(model.input, model.output)
-        layers = [*model.layers, *self.trainer.layers]  # the suffix shares the model's layers
-        self.random = [layer for layer in layers if hasattr(layer, "seed_generator")]
-
-    def inputs(self, order, generator):
-        """Return the inputs of one epoch in the given order, one random view of each face."""
-        if not self.views:
-            return self.images[order]
-        return self.features[generator.integers(self.views, size=len(order)), order]
-
-    def predict(self):
-        """Return the probabilities of the validation faces."""
-        # Augmentation is the identity here: predict() is not training.
-        return self.trainer.predict(self.validation, batch_size=256, verbose=0)
-
-
-def _reseed(layers, seed, epoch):
-    """Set the random state of layers from `(seed, epoch)` and their own names alone."""
-    for layer in layers:
-        name = zlib.crc32(layer.name.encode())
-        state = np.random.default_rng([seed, epoch, name]).integers(2**31, size=2)
-        layer.seed_generator.state.assign(state.astype("uint32"))
-
-
 def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
-    _reseed(feed.random, feed.seed, epoch)
-    generator = np.random.default_rng([feed.seed, epoch])
-    order = generator.permutation(len(targets))
-    logs = feed.trainer.fit(
-        feed.inputs(order, generator),
-        targets[order],
-        sample_weight=None if weights is None else weights[order],
-        batch_size=batch_size,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
-        ],
-    ).history
-    if not math.isfinite(logs["loss"][-1]):
-        raise ValueError(
-            f"The loss is {logs['loss'][-1]} in epoch {epoch + 1}: lower learning_rate."
-        )
-    return {"loss": logs["loss"][-1], "accuracy": logs["accuracy"][-1]}
+    before = bar.n
+    logs = feed.train_epoch(
+        targets,
+        weights,
+        epoch,
+        batch_size,
+        on_steps=lambda done: bar.update(before + done - bar.n),
+    )
+    if not math.isfinite(logs["loss"]):
+        raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
+    return logs
 
 
 def _validate(feed, targets):

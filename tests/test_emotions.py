@@ -21,6 +21,9 @@ from fer_lib.emotions import CKPLUS7, FER7, FERPLUS8, LABEL_SETS, canonical, loo
         ("SADNESS", "sad"),
         ("dis-gust", "disgust"),
         ("contempt", "contempt"),
+        ("Fearfull", "fear"),
+        ("hapiness", "happy"),
+        ("Dis gust", "disgust"),
     ],
 )
 def test_a_spelling_stands_for_its_emotion(spelling, emotion):
@@ -75,3 +78,15 @@ def test_a_lookup_returns_the_value_or_lists_the_keys():
     assert lookup({"a": 1}, "a", "letter") == 1
     with pytest.raises(ValueError, match=r"Unknown letter 'q'\. Known: 'a', 'b'$"):
         lookup({"a": 1, "b": 2}, "q", "letter")
+
+
+def test_the_smallest_label_set_has_every_name_found():
+    assert emotions.smallest_label_set(["sad", None, "neutral"]) == FER7
+    assert emotions.smallest_label_set(["sad", "contempt"]) == CKPLUS7
+    assert emotions.smallest_label_set(["neutral", "contempt"]) == FERPLUS8
+    assert emotions.smallest_label_set([]) == FER7
+
+
+def test_names_come_in_the_order_of_a_known_label_set_or_in_their_own():
+    assert emotions.in_known_order(FERPLUS8[:7]) == FER7
+    assert emotions.in_known_order(["sad", "happy"]) == ("sad", "happy")

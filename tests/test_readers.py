@@ -337,6 +337,12 @@ def _spoil_with_16_bits(folder):
     return "sad/bad.png: must have 8 bits"
 
 
+def _spoil_with_postscript(folder):
+    Image.new("L", (48, 48)).save(folder / "sad/bad.eps")
+    (folder / "sad/bad.eps").rename(folder / "sad/bad.png")
+    return "sad/bad.png: cannot be read as an image (UnidentifiedImageError)"
+
+
 def _spoil_with_link_outside(folder):
     outside = folder.parent / "outside.png"
     shutil.copy(folder / "sad/a.png", outside)
@@ -363,6 +369,7 @@ def _spoil_with_unknown_class(folder):
         _spoil_with_truncation,
         _spoil_with_huge_image,
         _spoil_with_16_bits,
+        _spoil_with_postscript,
         _spoil_with_link_outside,
         _spoil_with_linked_folder,
         _spoil_with_unknown_class,
@@ -379,6 +386,18 @@ def test_a_bad_image_is_named_or_skipped(rng, tmp_path, spoil):
     faces = readers.read_class_folders(folder, on_error="skip")
     np.testing.assert_array_equal(faces.images, images)
     assert len(faces.skipped) == 1 and faces.skipped[0].startswith(reason)
+
+
+def test_an_unknown_class_comes_with_the_nearest_and_can_be_dropped_by_name(rng, tmp_path):
+    write_folders(tmp_path, pixels_of(rng, 3), ["sad/a.png", "fear/b.png", "Hapiest/c.png"])
+    with pytest.raises(ValueError, match="no folder named one of angry, .*did you mean 'hap"):
+        readers.read(tmp_path)
+    for _ in range(2):  # the second time from the cache
+        faces = readers.read(tmp_path, drop_folders=["hapiest"])
+        assert len(faces) == 2
+        assert faces.skipped == ("Hapiest/c.png: left out by drop_classes",)
+    with pytest.raises(ValueError, match="neither an emotion nor a folder.*mean 'Hapiest'"):
+        readers.read(tmp_path, drop_folders=["hapyest"])
 
 
 def test_hidden_and_system_files_are_no_faces(rng, tmp_path):
@@ -426,6 +445,63 @@ def test_a_zip_with_a_harmful_member_is_refused(tmp_path, member, content, reaso
         archive.writestr(member, content, zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match=reason):
         readers.read(path, on_error=on_error)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not an image", "sad/bad.png: cannot be read as an image"),
+        (b"\0" * (65 << 20), "sad/bad.png: is a file of more than 64 MiB"),
+        ("huge", "sad/bad.png: is too large"),
+        ("16 bits", "sad/bad.png: must have 8 bits"),
+        ("cut off", "sad/bad.png: cannot be read as an image"),
+    ],
+)
+def test_a_bad_image_in_a_zip_is_named_or_skipped(rng, tmp_path, content, reason):
+    images = pixels_of(rng, 1)
+    write_folders(tmp_path / "faces", images, ["sad/a.png"])
+    bad = {
+        "huge": Image.new("1", (12_000, 12_000)),
+        "16 bits": Image.fromarray(np.full((48, 48), 4000, np.uint16)),
+        "cut off": Image.fromarray(images[0]),
+    }
+    if isinstance(content, str):
+        data = io.BytesIO()
+        bad[content].save(data, "PNG")
+        content = data.getvalue()[: -200 if content == "cut off" else None]
+    path = tmp_path / "faces.zip"
+    with zipfile.ZipFile(path, "w") as archive:  # stored, so that it is no bomb by its ratio
+        archive.write(tmp_path / "faces/sad/a.png", "sad/a.png")
+        archive.writestr("sad/bad.png", content)
+    with pytest.raises(ValueError, match=reason):
+        readers.read(path)
+    faces = readers.read(path, on_error="skip")
+    np.testing.assert_array_equal(faces.images, images)
+    assert len(faces.skipped) == 1 and reason in faces.skipped[0]
+
+
+def test_an_encrypted_zip_is_refused(rng, tmp_path):
+    write_folders(tmp_path / "faces", pixels_of(rng, 1), ["sad/a.png"])
+    path = zip_folder(tmp_path / "faces", tmp_path / "locked.zip")
+    data = bytearray(path.read_bytes())
+    for place in (data.index(b"PK\1\2") + 8, 6):
+        data[place] |= 1  # the flag that says so, in the directory and in the member
+    entries = [i for i in range(len(data)) if data[i : i + 4] == b"PK\1\2"]
+    for entry in entries:
+        data[entry + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="is encrypted"):
+        readers.read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"emotion,pixels\n", b"PK\3\4 cut off", b"<html>"])
+def test_a_file_called_zip_that_is_none_is_said_to_be_none(tmp_path, content):
+    path = tmp_path / "download.zip"
+    path.write_bytes(content)
+    for place in (path, tmp_path):
+        with pytest.raises(ValueError, match="download.zip is not a zip file"):
+            readers.read(place)
 
 
 def test_a_damaged_zip_is_an_error_that_names_it(rng, tmp_path):

@@ -179,3 +179,156 @@ def test_no_subject_of_ckplus_straddles(real_data):
     rest, held = splits.holdout(readers.read(real_data / "CK+48"), 0.2)
     assert straddling(rest, held) == (set(), set())
     assert 0.15 < len(held) / 981 < 0.25
+
+
+# k-fold
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 10), st.booleans(), st.integers(0, 60))
+def test_kfold_holds_out_every_face_once_and_tears_nothing_apart(seed, folds, grouped, copies):
+    rng = np.random.default_rng(seed)
+    groups = np.sort(rng.integers(0, 90, 630)) if grouped else None
+    faces = make(rng, 630, groups=groups, labels=rng.permutation(np.arange(630) % 7), copies=copies)
+    held_out, share = [], 630 / folds
+    largest = np.bincount(splits._joint_groups(faces, False)).max()
+    for rest, held in splits.kfold(faces, folds, seed=seed):
+        assert straddling(rest, held) == (set(), set())
+        assert len(rest) + len(held) == 630 and set(rest.classes) == set(range(7))
+        assert abs(len(held) - share) < max(share / 2, largest)
+        held_out += held.ids.tolist()
+    assert sorted(held_out) == list(range(630))
+
+
+def test_folds_are_stratified_to_one_face_where_nothing_is_grouped(rng):
+    labels = np.repeat(np.arange(7), (400, 44, 410, 720, 480, 320, 500))
+    for _, held in splits.kfold(make(rng, len(labels), labels=labels), 10):
+        assert np.abs(np.bincount(held.classes) - np.bincount(labels) / 10).max() <= 1
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(140) // 4])
+def test_the_same_seed_gives_the_same_folds_and_another_one_another(rng, groups):
+    faces = make(rng, 140, groups=groups)
+    first, again, other = (
+        [held.ids.tolist() for _, held in splits.kfold(faces, 5, seed=seed)] for seed in (3, 3, 4)
+    )
+    assert first == again != other
+
+
+def test_the_folds_are_those_of_every_other_machine():
+    images = np.arange(70, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    faces = Faces(images, np.arange(70) % 7, emotions.FER7)
+    _, held = next(splits.kfold(faces, 5))
+    assert held.ids.tolist() == [5, 10, 15, 20, 28, 32, 37, 39, 43, 44, 52, 56, 68, 69]
+    grouped = Faces(images, np.arange(70) % 7, emotions.FER7, groups=np.arange(70) // 3)
+    assert np.unique(next(splits.kfold(grouped, 5))[1].groups).tolist() == [2, 6, 12, 14, 22]
+
+
+def test_a_class_with_fewer_groups_than_folds_is_an_error_that_names_it(rng):
+    labels = np.r_[np.repeat(np.arange(6), 20), [6] * 4]
+    with pytest.raises(ValueError, match="at least 5 groups .* has 4 of 'neutral'"):
+        splits.kfold(make(rng, 124, labels=labels), 5)
+
+
+@pytest.mark.parametrize("folds", [1, 0, 2.5, "5"])
+def test_folds_must_be_a_whole_number_of_two_or_more(rng, folds):
+    with pytest.raises(ValueError, match="2 or more"):
+        splits.kfold(make(rng, 70), folds)
+
+
+# near-duplicates
+
+
+def with_shifted_copies(n=140):
+    """Synthetic faces of which every one is followed by its mirror image moved by a pixel."""
+    from fer_lib.synthetic import make_faces
+
+    faces = make_faces(n, seed=9)
+    moved = np.roll(faces.images[:, :, ::-1], 1, axis=1)
+    images = np.stack([faces.images, moved], axis=1).reshape(2 * n, *moved.shape[1:])
+    return Faces(images, np.repeat(faces.labels, 2), faces.label_set, name="pairs")
+
+
+@pytest.mark.parametrize("near_duplicates", [True, False])
+def test_holdout_and_kfold_keep_near_duplicates_together_when_asked(near_duplicates):
+    faces = with_shifted_copies()
+    sides = [splits.holdout(faces, 0.2, near_duplicates=near_duplicates)]
+    sides += splits.kfold(faces, 3, near_duplicates=near_duplicates)
+    for rest, held in sides:
+        torn = set(rest.ids // 2) & set(held.ids // 2)
+        assert not torn if near_duplicates else len(torn) > 20
+
+
+# the clean protocol
+
+
+def planted(rng):
+    """Train, validation and test of distinct faces, then every kind of duplicate in train."""
+    from fer_lib.synthetic import make_faces
+
+    pool = make_faces(105, seed=3)
+    images, labels = pool.images.copy(), pool.labels.copy()
+    test, validation, train = np.arange(35), np.arange(35, 70), np.arange(70, 105)
+    images[35] = images[0]  # validation: identical to test
+    images[36] = np.roll(images[1], 1, axis=1)  # validation: nearly a test face
+    images[70] = images[2]  # train: identical to test
+    images[71] = images[3][:, ::-1]  # train: nearly a test face
+    images[72] = images[40]  # train: identical to validation
+    images[73], labels[73] = images[74], labels[74]  # train: repeated
+    images[75:78], labels[75:78] = images[75], (1, 2, 2)  # train: two against one
+    images[78:80], labels[78:80] = images[78], (4, 5)  # train: a tie
+    images[81] = np.roll(images[80], 1, axis=0)  # train: nearly repeated, stays
+    parts = {"train": train, "validation": validation, "test": test}
+    return {
+        split: Faces(images[rows], labels[rows], pool.label_set, ids=rows, name=split)
+        for split, rows in parts.items()
+    }
+
+
+def test_drop_duplicates_drops_each_planted_kind_and_counts_it(rng):
+    parts = planted(rng)
+    clean, dropped = splits.drop_duplicates(parts)
+    assert list(clean) == ["train", "validation", "test"]
+    assert clean["test"] is parts["test"] and not any(dropped["test"].values())
+    assert dropped["validation"] == {"identical to test": 1, "near-duplicate of test": 1}
+    assert dropped["train"] == {
+        "identical to test": 1,
+        "identical to validation": 1,
+        "near-duplicate of test": 1,
+        "near-duplicate of validation": 0,
+        "conflicting labels": 2,
+        "repeated": 3,
+    }
+    gone = set(parts["train"].ids) - set(clean["train"].ids)
+    assert gone == {70, 71, 72, 74, 75, 77, 78, 79}
+    assert set(parts["validation"].ids) - set(clean["validation"].ids) == {35, 36}
+    assert clean["train"].name == "train, without duplicates"
+
+
+def test_drop_duplicates_can_keep_near_ones(rng):
+    clean, dropped = splits.drop_duplicates(planted(rng), near_duplicates=False)
+    assert {71} <= set(clean["train"].ids) and "near-duplicate of test" in dropped["train"]
+    assert dropped["train"]["near-duplicate of test"] == 0
+
+
+def test_what_is_clean_stays_as_it_is(rng):
+    clean, _ = splits.drop_duplicates(planted(rng))
+    again, dropped = splits.drop_duplicates(clean)
+    assert all(again[split] is clean[split] for split in clean)
+    assert not any(sum(counts.values()) for counts in dropped.values())
+
+
+def test_drop_duplicates_names_an_unknown_split(rng):
+    with pytest.raises(ValueError, match="'trian'.*did you mean 'train'"):
+        splits.drop_duplicates({"trian": make(rng, 7)})
+
+
+@pytest.mark.realdata
+def test_ckplus_has_ten_subject_independent_folds(real_data):
+    from fer_lib import readers
+
+    faces = readers.read(real_data / "CK+48")
+    folds = list(splits.kfold(faces, 10))
+    assert sorted(np.concatenate([held.ids for _, held in folds]).tolist()) == sorted(faces.ids)
+    assert all(straddling(rest, held) == (set(), set()) for rest, held in folds)
+    assert all(60 < len(held) < 140 for _, held in folds)

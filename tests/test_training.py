@@ -293,10 +293,10 @@ def kill_this_process_at_step(number):
 
     def progress(*arguments):
         bar = make(*arguments)
-        update, steps = bar.update, iter(range(1, 10**6))
+        update = bar.update
 
         def counting(count=1):
-            if next(steps) == number:
+            if bar.n + count >= number:
                 os.kill(os.getpid(), signal.SIGKILL)
             return update(count)
 

@@ -1,19 +1,16 @@
 """Time the CSV reader against the naive loop: medians of interleaved runs, and peak memory.
 
-python tests/benchmarks/csv_parsing.py [--rows N] [--repeats N] [--json FILE]
+python tests/benchmarks/csv_parsing.py [--full] [--json FILE]
 """
 
-import argparse
 import csv
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+import timing
 
 PEAK = """
 import resource, sys
@@ -53,47 +50,24 @@ def ours(path):
     return faces.images, faces.labels
 
 
-def cpu_seconds(function, path):
-    start = time.process_time()
-    result = function(path)
-    return time.process_time() - start, result
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=35_887)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    options = parser.parse_args()
-    times = {"naive": [], "ours": []}
+    arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
+    rows = 35_887 if arguments.full else 6_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fer2013.csv"
-        write_csv(path, options.rows)
+        write_csv(path, rows)
         # First, while this process is small: a child's peak begins with its parent's size.
         command = [sys.executable, "-c", PEAK, str(path)]
         peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        for _ in range(options.repeats):
-            seconds, (images, labels) = cpu_seconds(naive, path)
-            times["naive"].append(seconds)
-            seconds, (our_images, our_labels) = cpu_seconds(ours, path)
-            times["ours"].append(seconds)
-            if not (np.array_equal(images, our_images) and np.array_equal(labels, our_labels)):
-                sys.exit("The two ways read different faces.")
-            del images, our_images
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    result = {
-        "rows": options.rows,
-        "cpu_seconds": times,
-        "median_cpu_seconds": medians,
-        "ratio": medians["naive"] / medians["ours"],
-        "rss_mb_after_import": float(peak[0]),
-        "peak_rss_mb": float(peak[1]),
-    }
-    print(f"naive {medians['naive']:.2f} CPU-s, ours {medians['ours']:.2f} CPU-s (medians of")
-    print(f"{options.repeats}, interleaved): {result['ratio']:.1f} times as fast, same faces")
-    print(f"peak RSS {result['peak_rss_mb']:.0f} MB; {float(peak[0]):.0f} MB of it by the imports")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        if any(not np.array_equal(*pair) for pair in zip(naive(path), ours(path), strict=True)):
+            sys.exit("The two ways read different faces.")
+        times = timing.interleaved(
+            {"naive loop": lambda: naive(path), "ours": lambda: ours(path)}, arguments.rounds
+        )
+    imports, whole = map(float, peak)
+    notes = {"ours": f"peak memory {whole:.0f} MB, {imports:.0f} MB of it by the imports"}
+    case = f"read fer2013.csv, {rows:,} rows"
+    timing.finish(timing.rows_of(case, times, goal=8, notes=notes), arguments)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 """Time one face and a batch through Keras and through each exported file.
 
-python tests/benchmarks/inference.py [--run FOLDER | --weights NAME] [--rounds N] [--json FILE]
+python tests/benchmarks/inference.py [--full] [--json FILE] [--run FOLDER | --weights NAME]
 
-The ways take turns in every round; the table holds medians over the rounds, in milliseconds of
-wall time and of CPU time (all threads), and ratios to the Keras call. On a busy machine read the
-CPU columns: there a ratio says how much less work is done, whoever else is running.
+MobileNetV2 at 96 px. The ways take turns in every round. On a busy machine read `cpu_ratio`: it
+says how much less work is done, whoever else is running.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import timing
 
 COLD = """
 import sys, time
@@ -59,37 +59,6 @@ def ways(model, paths, batch, threads):
     return keras_ways | exported
 
 
-def measure(functions, faces, rounds, calls):
-    """Return medians over rounds of milliseconds per call: `{name: {"wall_ms", "cpu_ms"}}`."""
-    times = {name: [] for name in functions}
-    for function in functions.values():
-        function(faces)
-    for _ in range(rounds):
-        for name, function in functions.items():
-            repeats = 3 if name == "model.predict" else calls
-            wall, cpu = time.perf_counter(), time.process_time()
-            for _ in range(repeats):
-                function(faces)
-            spent = (time.perf_counter() - wall, time.process_time() - cpu)
-            times[name].append([1e3 * seconds / repeats for seconds in spent])
-    return {
-        name: {
-            f"{kind}_ms": statistics.median(row[place] for row in rows)
-            for place, kind in enumerate(("wall", "cpu"))
-        }
-        for name, rows in times.items()
-    }
-
-
-def with_ratios(rows):
-    """Add how many times as fast each way is as the first, by wall and by CPU time."""
-    first = next(iter(rows.values()))
-    for row in rows.values():
-        row["wall_ratio"] = first["wall_ms"] / row["wall_ms"]
-        row["cpu_ratio"] = first["cpu_ms"] / row["cpu_ms"]
-    return rows
-
-
 def cold_start(path, rounds):
     """Return medians for a fresh process that loads a file and answers one face, in seconds."""
     command = [sys.executable, "-c", COLD, str(path)]
@@ -104,49 +73,60 @@ def cold_start(path, rounds):
     }
 
 
-def show(title, rows):
-    print(f"\n{title:34s}{'wall ms':>10}{'ratio':>8}{'CPU ms':>10}{'ratio':>8}")
-    for name, row in rows.items():
-        numbers = (row["wall_ms"], row["wall_ratio"], row["cpu_ms"], row["cpu_ratio"])
-        print(f"{name:34s}{numbers[0]:10.2f}{numbers[1]:7.1f}x{numbers[2]:10.2f}{numbers[3]:7.1f}x")
+def repeated(function, faces, calls):
+    """Return a function of no arguments that calls another so many times."""
+    return lambda: [function(faces) for _ in range(calls)]
+
+
+def measure(functions, faces, rounds, calls):
+    """Return `{name: (wall, cpu)}` in seconds per call; the slow `model.predict` has fewer."""
+    counts = {name: min(calls, 3) if name == "model.predict" else calls for name in functions}
+    times = timing.interleaved(
+        {name: repeated(function, faces, counts[name]) for name, function in functions.items()},
+        rounds,
+    )
+    return {name: (wall / counts[name], cpu / counts[name]) for name, (wall, cpu) in times.items()}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, help="folder of a run, instead of random weights")
-    parser.add_argument("--weights", help="of the backbone without --run; random if not given")
-    parser.add_argument("--image-size", type=int, default=96, help="without --run")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    options = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = timing.options(
+        __doc__,
+        run={"type": Path, "help": "folder of a run, instead of random weights"},
+        weights={"help": "of the backbone without --run; random if not given"},
+        image_size={"type": int, "default": 96, "help": "without --run"},
+        rounds={"type": int, "default": 7},
+        threads={"type": int, "default": 2},
+    )
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from fer_lib.export import export
     from fer_lib.synthetic import make_faces
 
-    subject, label_set = classifier(options)
-    model = subject.model() if options.run else subject
+    subject, label_set = classifier(arguments)
+    model = subject.model() if arguments.run else subject
     faces = make_faces(140).images
-    formats = ("litert", "litert_int8", "onnx")
-    result = {}
+    formats = ("litert", "litert_int8", "onnx") if arguments.full else ("litert", "litert_int8")
+    origin = f"from {arguments.run or arguments.weights or 'random weights'}"
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = export(subject, folder, formats=formats, calibration=faces, label_set=label_set)
-        result["file_mb"] = {key: path.stat().st_size / 1e6 for key, path in paths.items()}
-        result["cold_start"] = cold_start(paths["litert_int8"], min(5, options.rounds))
-        for batch, calls in ((1, 20), (64, 2)):
-            functions = ways(model, paths, batch, options.threads if batch > 1 else 1)
-            rows = with_ratios(measure(functions, faces[:batch], options.rounds, calls))
-            result[f"batch_{batch}"] = rows
-            show("one face" if batch == 1 else f"{batch} faces", rows)
-    cold = result["cold_start"]
-    print(
-        f"\nfresh process, import to first answer (int8): {cold['wall_s']:.2f} s wall, "
-        f"{cold['cpu_s']:.2f} s CPU; imports TensorFlow: {cold['imports_tensorflow']}"
+        paths["litert_int8"] = paths.pop("litert_int8")  # last, so that it bears the goal
+        sizes = {key: f"{path.stat().st_size / 1e6:.1f} MB" for key, path in paths.items()}
+        for batch, calls, goal in ((1, 20, 80), (64, 2, 4)):
+            threads = arguments.threads if batch > 1 else 1
+            functions = ways(model, paths, batch, threads)
+            times = measure(functions, faces[:batch], arguments.rounds, calls)
+            notes = {way: sizes.get(way.split(",")[0], "") for way in functions}
+            case = f"{batch} face{'s' * (batch > 1)}, {origin}"
+            rows += timing.rows_of(case, times, unit="ms", scale=1e3, goal=goal, notes=notes)
+        cold = cold_start(paths["litert_int8"], 5)
+    warning = "IMPORTS TENSORFLOW; " if cold["imports_tensorflow"] else ""
+    note = f"{warning}goal: below 1 s; {cold['cpu_s']:.2f} s of CPU time"
+    rows.append(
+        timing.number(
+            "fresh process, import to first answer", "int8", cold["wall_s"], "s", note=note
+        )
     )
-    print("file MB:", ", ".join(f"{key} {mb:.1f}" for key, mb in result["file_mb"].items()))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    timing.finish(rows, arguments)
 
 
 if __name__ == "__main__":

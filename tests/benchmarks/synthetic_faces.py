@@ -1,23 +1,22 @@
-"""How fast synthetic faces are drawn: `python tests/benchmarks/synthetic_faces.py`.
+"""How fast synthetic faces are drawn, per second of this process's CPU time.
 
-Faces per second of this process's CPU time, median of 5 runs after a warm-up.
+python tests/benchmarks/synthetic_faces.py [--full] [--json FILE]
 """
 
-import statistics
-import time
-
-from fer_lib.synthetic import make_faces
+import timing
 
 
-def measure(faces=3500, repeats=5):
-    make_faces(256)
-    speeds = []
-    for seed in range(repeats):
-        start = time.process_time()
-        make_faces(faces, seed=seed)
-        speeds.append(faces / (time.process_time() - start))
-    return statistics.median(speeds)
+def main():
+    arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
+    from fer_lib.synthetic import make_faces
+
+    times = timing.interleaved({"make_faces": lambda: make_faces(3500)}, arguments.rounds)
+    speed = 3500 / times["make_faces"][1]
+    row = timing.number(
+        "3,500 faces of 48 x 48", "make_faces", speed, "faces/s", note="goal: 5,000; CPU time"
+    )
+    timing.finish([row], arguments)
 
 
 if __name__ == "__main__":
-    print(f"{measure():,.0f} faces/s (3,500 faces of 48x48, median of 5, CPU time)")
+    main()

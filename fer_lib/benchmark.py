@@ -1,0 +1,90 @@
+"""Benchmarks: the scripts of tests/benchmarks, run one after the other into one table."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from fer_lib import storage
+from fer_lib.emotions import lookup
+
+# Name of the script → what it compares.
+BENCHMARKS = {
+    "startup": "import, --help and predict in a fresh process",
+    "csv_parsing": "reading fer2013.csv against the naive loop",
+    "synthetic_faces": "drawing synthetic faces",
+    "frozen_layers": "frozen layers computed once against model.fit on the whole model",
+    "whole_model": "training everything against the plain notebook way",
+    "memory": "peak memory of loading and starting to train, against the plain notebook way",
+    "inference": "exported files against model.predict",
+    "peers": "inference with other projects' models, where they are at hand",
+    "whole_job": "a whole job against the plain notebook recipe",
+}
+FOLDER = Path(__file__).resolve().parent.parent / "tests" / "benchmarks"
+
+
+def run_benchmarks(names=None, *, full=False, show=lambda text: None):
+    """Run benchmarks, each in a process of its own, and return their rows.
+
+    Args:
+        names: Keys of `BENCHMARKS`; all if `None`.
+        full: Whether to run at the size of README's table (an hour) instead of the size that
+            ends in ten minutes on two cores.
+        show: Called with the text of each benchmark as soon as it is there.
+
+    Returns:
+        List of dicts with `benchmark, case, way, median, unit, ratio, cpu_ratio, goal, note`; a
+        benchmark that failed has one row with the reason as its `note`.
+
+    Raises:
+        ValueError: If a name is unknown.
+        FileNotFoundError: If the scripts are not there, as in an installation without the
+            repository.
+    """
+    names = list(names or BENCHMARKS)
+    for name in names:
+        lookup(BENCHMARKS, name, "benchmark")
+    if not FOLDER.is_dir():
+        raise FileNotFoundError(
+            f"The benchmarks are scripts of the repository, {FOLDER}: clone it and install it "
+            "with pip install -e ."
+        )
+    rows = []
+    for name in names:
+        show(f"{name}: {BENCHMARKS[name]}")
+        started = time.perf_counter()
+        found, text = _run_script(name, full)
+        rows += [{"benchmark": name} | row for row in found]
+        show(f"{text}\n({time.perf_counter() - started:.0f} s)\n")
+    return rows
+
+
+def _run_script(name, full):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.json"
+        command = [sys.executable, FOLDER / f"{name}.py", "--json", path, *["--full"] * full]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return [{"case": "failed", "note": reason}], f"FAILED: {reason}"
+        return json.loads(path.read_text()), done.stdout.rstrip()
+
+
+def check_path(path):
+    """Raise `ValueError` if rows cannot be written to a file of this ending."""
+    if Path(path).suffix not in (".json", ".csv"):
+        raise ValueError(f"Benchmarks are written as .json or .csv; got {str(path)!r}.")
+
+
+def save(rows, path):
+    """Write rows to a `.json` or `.csv` file."""
+    check_path(path)
+    if Path(path).suffix == ".json":
+        storage.write_json(path, rows)
+        return
+    import pandas as pd
+
+    with storage.replacing(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)

@@ -1,0 +1,93 @@
+"""Time training with frozen layers computed once against the naive fit of the whole model.
+
+python tests/benchmarks/frozen_layers.py [--full] [--json FILE]
+
+Every cost here is per face, so epochs of a part of the faces are timed, taking turns, and the job
+of 28,709 faces and 15 epochs is their sum. Naive: 15 epochs of `model.fit` on the whole model,
+faces in memory, batches of 64. Ours: one pass through the frozen layers for each view (one view
+without augmentation, eight with it) and 15 epochs of the other layers. The limit of this idea is
+that one pass plus what the other layers compute, and `share of the limit` says how near ours is,
+with the other layers' own arithmetic timed as one step on a batch that is already in place.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import timing
+
+FACES, EPOCHS, BATCH, VIEWS = 28_709, 15, 64, 8
+GOALS = {("top", 96): 12, ("top", 48): 8, ("100", 96): 3, ("100", 48): 1.5}
+
+
+def feed(unfreeze, image_size, images, cache):
+    """Return what trains, compiled."""
+    import keras
+
+    from fer_lib import models
+    from fer_lib.feed import Feed
+
+    keras.utils.set_random_seed(0)
+    model = models.build_classifier(
+        "mobilenet_v2", weights=None, image_size=image_size, unfreeze=unfreeze
+    )
+    made = Feed(model, images, images[:64], augmentation="none", cache=cache, epochs=1, seed=0)
+    made.compile(keras.optimizers.AdamW(1e-3), keras.losses.CategoricalCrossentropy())
+    return model, made
+
+
+def job(unfreeze, image_size, faces, rounds):
+    """Return the rows of one mode at one size."""
+    import numpy as np
+
+    from fer_lib import prefix_cache, synthetic
+
+    images = synthetic.make_faces(faces).images
+    targets = np.eye(7, dtype=np.float32)[np.arange(faces) % 7]
+    model, naive = feed(unfreeze, image_size, images, "none")
+    prefix, _ = prefix_cache.split_at_frozen(model)
+    _, ours = feed(unfreeze, image_size, images, "auto")
+    batch = [part[:BATCH] for part in (ours.rows, targets)]
+    steps = faces // BATCH
+    times = timing.interleaved(
+        {
+            "naive": lambda: naive.train_epoch(targets, None, 0, BATCH),
+            "pass": lambda: prefix_cache.compute_features(prefix, images),
+            "rest": lambda: ours.train_epoch(targets, None, 0, BATCH),
+            "steps": lambda: [ours.trainer.train_on_batch(*batch) for _ in range(steps)],
+        },
+        rounds,
+    )
+    naive, once, rest, steps = (np.array(spent) * FACES / faces for spent in times.values())
+    # A step of train_on_batch has a call's own cost; where the fit is quicker, that is the limit.
+    limit = once + EPOCHS * np.minimum(rest, steps)
+    total = once + EPOCHS * rest
+    case = f"{unfreeze}, {image_size} px, {FACES:,} faces x {EPOCHS} epochs"
+    return timing.rows_of(
+        case,
+        {
+            "naive model.fit": EPOCHS * naive,
+            f"frozen layers once, {VIEWS} augmented views": VIEWS * once + EPOCHS * rest,
+            "frozen layers once": total,
+        },
+        goal=GOALS[unfreeze, image_size],
+        notes={
+            "naive model.fit": f"{FACES / naive[0]:,.0f} faces/s",
+            "frozen layers once": f"pass {FACES / once[0]:,.0f}, rest {FACES / rest[0]:,.0f} "
+            f"faces/s; {limit[0] / total[0]:.0%} of the limit",
+        },
+    )
+
+
+def main():
+    arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
+    rows = []
+    for unfreeze, image_size in GOALS:
+        if arguments.full or image_size == 48:
+            faces = 4096 if arguments.full else 1024
+            rows += job(unfreeze, image_size, faces, arguments.rounds)
+    timing.finish(rows, arguments)
+
+
+if __name__ == "__main__":
+    main()
