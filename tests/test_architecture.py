@@ -217,6 +217,6 @@ def test_every_module_has_its_tests():
     parts = dict.fromkeys(("archives", "cache", "class_folders", "image_files"), "readers")
     parts |= dict.fromkeys(("cards", "fer2013", "usage"), "datasets")
     parts |= dict.fromkeys(("ckplus", "files"), "folders")
-    parts["predictor"] = "export"
+    parts |= dict.fromkeys(("curves", "drawing", "scores"), "plots")
     parts["predictor"] = "export"
     assert all(parts.get(name) in tests for name in untested), untested

@@ -1,0 +1,113 @@
+"""Figures of results: confusion matrices, scores and their intervals."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fer_lib.emotions import COLOURS
+from fer_lib.plots.drawing import INK, inner_keys, legend_beside, new_axes, shades, words
+
+
+def plot_confusion(counts, label_set, *, normalize=False, ax=None, title=None, **kwargs):
+    """Draw a confusion matrix, true classes down and predicted ones across.
+
+    Args:
+        counts: Integer array of shape `(classes, classes)`, rows true.
+        label_set: Emotion names in the order of the class numbers.
+        normalize: Show each row as percentages of its faces; the number of faces stands beside
+            the name, and a row without faces shows dashes.
+
+    Raises:
+        ValueError: If counts is not square or does not fit the label set.
+    """
+    import seaborn
+
+    counts = np.asarray(counts)
+    if counts.shape != (len(label_set), len(label_set)):
+        raise ValueError(
+            f"counts must have shape {(len(label_set),) * 2} for {len(label_set)} emotions; "
+            f"got {counts.shape}."
+        )
+    totals, rows = counts.sum(axis=1, keepdims=True), list(label_set)
+    texts = np.vectorize("{:,}".format, otypes=[object])(counts)
+    if normalize:
+        counts = 100 * counts / np.maximum(totals, 1)
+        texts = np.where(totals > 0, np.vectorize("{:.0f}".format, otypes=[object])(counts), "–")
+        rows = [f"{name} ({n:,})" for name, n in zip(label_set, totals[:, 0], strict=True)]
+    ax = new_axes(ax, title, (1.8 + 0.6 * len(label_set), 1.2 + 0.48 * len(label_set)))
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 100 if normalize else None, "cbar": False}
+    look |= {"annot": texts, "fmt": "", "linewidths": 0.5, "linecolor": "0.8"}
+    seaborn.heatmap(counts, xticklabels=label_set, yticklabels=rows, ax=ax, **look | kwargs)
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=35, ha="right")
+    ax.set_yticks(ax.get_yticks(), ax.get_yticklabels(), rotation=0)
+    ax.set_xlabel("predicted" + ", % of the true class" * normalize)
+    ax.set_ylabel("true" + " (faces)" * normalize)
+    return ax
+
+
+def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
+    """Draw the F1 of each emotion as bars from 0, for one run or several.
+
+    Args:
+        per_class: `{emotion: F1}` or `{run: {emotion: F1}}`, where an F1 is a number or a
+            mapping with the key `"f1"` (as in `metrics.score`). The first run orders the
+            emotions; an emotion that a run lacks has no bar.
+    """
+    single = all(_is_f1(value) for value in per_class.values())
+    runs = {"": per_class} if single else per_class
+    emotions = inner_keys(runs)
+    places, wide = np.arange(len(emotions)), 0.84 / len(runs)
+    ax = new_axes(
+        ax, title, (max(6 if single else 7.5, 1.5 + 0.28 * len(emotions) * len(runs)), 3.6)
+    )
+    colours = [COLOURS.get(emotion, "0.55") for emotion in emotions]
+    for place, ((run, of), shade) in enumerate(zip(runs.items(), shades(len(runs)), strict=True)):
+        style = {"color": colours if single else shade, "edgecolor": INK, "linewidth": 0.6}
+        heights = [_f1(of.get(emotion, np.nan)) for emotion in emotions]
+        offset = (place - (len(runs) - 1) / 2) * wide
+        bars = ax.bar(places + offset, heights, wide, label=run, **style | kwargs)
+        texts = ["" if np.isnan(height) else f"{height:.2f}" for height in heights]
+        ax.bar_label(bars, texts, padding=2, fontsize=8, rotation=0 if single else 90)
+    ax.set_xticks(places, emotions)
+    ax.set_ylim(0, 1.05 if single else 1.15)
+    ax.set_yticks(np.linspace(0, 1, 6))
+    ax.set_ylabel("F1")
+    if not single:
+        legend_beside(ax)
+    return ax
+
+
+def plot_scores(scores, *, metric="accuracy", ax=None, title=None, **kwargs):
+    """Draw one metric of several runs: a dot, its interval and both in figures.
+
+    Args:
+        scores: `{run: what metrics.score returned}`, drawn from the top.
+        metric: Key of METRICS.
+    """
+    values, lows, highs = (
+        np.array([of[metric][part] for of in scores.values()]) for part in ("value", "low", "high")
+    )
+    rows = np.arange(len(scores))
+    ax = new_axes(ax, title, (7, 0.9 + 0.32 * len(scores)))
+    style = {"fmt": "o", "color": INK, "markersize": 5, "capsize": 3, "linewidth": 1.2}
+    # A percentile interval may leave its value out, and error bars must not be negative.
+    around = np.maximum([values - lows, highs - values], 0)
+    ax.errorbar(values, rows, xerr=around, **style | kwargs)
+    for row, numbers in enumerate(zip(values, lows, highs, strict=True)):
+        text = "{:.3f} [{:.3f}, {:.3f}]".format(*numbers)
+        where = {"xycoords": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
+        ax.annotate(text, (1.02, row), annotation_clip=False, **where)
+    ax.set_yticks(rows, list(scores))
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.set_xlabel(words(metric))
+    return ax
+
+
+def _is_f1(value):
+    return not isinstance(value, Mapping) or "f1" in value
+
+
+def _f1(value):
+    return value["f1"] if isinstance(value, Mapping) else value
