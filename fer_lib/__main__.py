@@ -18,6 +18,10 @@ def main(arguments=None):
     runs.add_argument("results_dir", nargs="?", default="runs", help="folder of runs (runs)")
     runs.add_argument("--csv", metavar="FILE", help="also write every column to a CSV file")
     runs.set_defaults(function=_runs)
+    copies = commands.add_parser("publish", help="copy what a report needs of finished runs")
+    copies.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
+    copies.add_argument("--to", required=True, metavar="DIR", help="folder of the copies")
+    copies.set_defaults(function=_publish)
     data = commands.add_parser("describe", help="print the card of a data set")
     data.add_argument("dataset", help="its name")
     data.set_defaults(function=_describe)
@@ -61,6 +65,13 @@ def _runs(options):
         with replacing(options.csv) as path:
             table.to_csv(path, index=False)
     print(summary_table(table).to_string(index=False))
+    return 0
+
+
+def _publish(options):
+    from fer_lib.runs import publish
+
+    print(*publish(options.runs, options.to), sep="\n")
     return 0
 
 

@@ -20,6 +20,7 @@ BENCHMARKS = {
     "memory": "peak memory of loading and starting to train, against the plain notebook way",
     "inference": "exported files against model.predict",
     "peers": "inference with other projects' models, where they are at hand",
+    "accelerator": "training on a GPU, where there is one",
     "whole_job": "a whole job against the plain notebook recipe",
 }
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "benchmarks"

@@ -14,6 +14,8 @@ import pandas as pd
 from fer_lib import storage
 from fer_lib.experiment import Experiment
 
+# What a report needs of a run: no model, no face and no row of the data.
+PUBLISHED = ("experiment.json", "environment.json", "history.csv", "scores.json")
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
 
@@ -158,6 +160,37 @@ def _table_order(result):
     e = result.experiment
     mode = ("top", "100", "all").index(e.unfreeze)
     return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
+
+
+def publish(folders, to):
+    """Copy what a report needs of finished runs: parameters, environment, history and scores.
+
+    The copies are small, hold neither model nor faces, and are read by `find_runs` like the runs
+    themselves, so that tables and figures can be drawn again without training.
+
+    Args:
+        folders: Folders of finished runs.
+        to: Folder of the copies; each is named like its run.
+
+    Returns:
+        List of the copies' folders.
+
+    Raises:
+        FileNotFoundError: If a folder holds no finished run.
+        FileExistsError: If another result was published under the same name.
+    """
+    found = [load_run(folder) for folder in folders]
+    for run in found:
+        if not run.finished:
+            raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
+        copy = Path(to) / run.folder.name / "scores.json"
+        if copy.exists() and storage.read_json(copy) != run.scores:
+            raise FileExistsError(f"{copy} holds other scores; delete its folder to replace it.")
+    for run in found:
+        for name in PUBLISHED:  # scores.json last, as in the run itself
+            with storage.replacing(Path(to) / run.folder.name / name) as temporary:
+                temporary.write_bytes((run.folder / name).read_bytes())
+    return [Path(to) / run.folder.name for run in found]
 
 
 def runs_table(results_dir="runs", pattern="*"):

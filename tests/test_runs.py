@@ -166,3 +166,31 @@ def test_a_run_saves_its_figures_with_it(tmp_path):
     assert result.save_figure(ax, "curves") is ax
     names = {path.name for path in (result.folder / "figures").iterdir()}
     assert names == {"curves.png", "curves.pdf"}
+
+
+def test_published_copies_hold_what_a_report_needs_and_no_model_or_face(tmp_path):
+    result = write_run(tmp_path / "runs")
+    storage.write_json(result.folder / "environment.json", {"python": "3"})
+    (result.folder / "model.keras").write_bytes(b"weights")
+    (copy,) = runs.publish([result.folder], tmp_path / "figures" / "runs")
+    assert sorted(path.name for path in copy.iterdir()) == sorted(runs.PUBLISHED)
+    table = runs.runs_table(tmp_path / "runs")
+    pd.testing.assert_frame_equal(runs.runs_table(tmp_path / "figures" / "runs"), table)
+    assert runs.publish([result.folder], copy.parent) == [copy]  # the same again changes nothing
+
+
+def test_other_scores_are_not_published_over(tmp_path):
+    result = write_run(tmp_path / "runs")
+    storage.write_json(result.folder / "environment.json", {})
+    (copy,) = runs.publish([result.folder], tmp_path / "copies")
+    storage.write_json(result.folder / "scores.json", result.scores | {"best_epoch": 3})
+    with pytest.raises(FileExistsError, match="holds other scores"):
+        runs.publish([result.folder], tmp_path / "copies")
+    assert storage.read_json(copy / "scores.json")["best_epoch"] == 2
+
+
+def test_an_unfinished_run_is_not_published(tmp_path):
+    result = write_run(tmp_path / "runs", finished=False)
+    with pytest.raises(FileNotFoundError, match="is not finished"):
+        runs.publish([result.folder], tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
