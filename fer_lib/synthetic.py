@@ -182,7 +182,7 @@ def _draw_parameters(rng, targets):
     strength, jitter, looks = np.split(draws, (1, 1 + len(ACTION_UNITS)), axis=1)
     mean = sum(targets[:, [k]] * _MEANS[k] for k in range(len(FER7)))
     # Every unit varies around its share of the expression; idle ones twitch a little.
-    units = _CARICATURE * mean * (0.85 + 0.25 * strength) * (0.8 + 0.4 * jitter)
+    units = _CARICATURE * mean * (0.95 + 0.2 * strength) * (0.8 + 0.4 * jitter)
     units += 0.08 * jitter * (mean == 0)
     actions = dict(zip(ACTION_UNITS, units.astype(np.float32).T, strict=True))
     low, high = np.array(list(NUISANCES.values())).T
