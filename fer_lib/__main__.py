@@ -1,7 +1,10 @@
 """Command line: `python -m fer_lib COMMAND`."""
 
 import argparse
+import shutil
 import sys
+
+_MODEL = "an exported file or a run's folder (the latest run in runs/)"
 
 
 def main(arguments=None):
@@ -27,16 +30,44 @@ def main(arguments=None):
     data.set_defaults(function=_describe)
     photos = commands.add_parser("predict", help="name the expressions in photos or folders")
     photos.add_argument("paths", nargs="+", metavar="PATH", help="photos, or folders of them")
-    photos.add_argument("--model", required=True, help="a run's folder or an exported file")
+    photos.add_argument("--model", help=_MODEL)
     photos.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
     photos.add_argument("--overwrite", action="store_true", help="even if that file is there")
     photos.add_argument("--annotated", metavar="DIR", help="write the photos with boxes and names")
     photos.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
     photos.set_defaults(function=_predict)
+    video = commands.add_parser("video", help="follow the expressions of a video over time")
+    video.add_argument("source", metavar="IN", help="video file, or number of a camera")
+    video.add_argument("--model", help=_MODEL)
+    video.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
+    video.add_argument("--annotated", metavar="FILE", help="write the video with boxes and names")
+    video.add_argument("--timeline", metavar="FILE", help="write a figure of emotions over time")
+    video.add_argument("--every", type=int, default=1, help="look at every n-th frame (1)")
+    video.add_argument("--overwrite", action="store_true", help="even if files are there")
+    video.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
+    video.set_defaults(function=_video)
+    webcam = commands.add_parser("webcam", help="a live window: Esc or q quit, s, r, m")
+    webcam.add_argument("--camera", type=int, default=0, help="number of the camera (0)")
+    webcam.add_argument("--model", help=_MODEL)
+    webcam.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
+    webcam.set_defaults(function=_webcam)
+    page = commands.add_parser("page", help="a local web page: photos, webcam, video")
+    page.add_argument("--model", help=_MODEL)
+    page.add_argument("--port", type=int, help="port on this machine")
+    page.set_defaults(function=_page)
     check = commands.add_parser("audit", help="check a run or a data set for what fools people")
     check.add_argument("target", help="folder of a run, or name or path of a data set")
     check.add_argument("--json", metavar="FILE", help="also write the findings to a JSON file")
     check.set_defaults(function=_audit)
+    sweep = commands.add_parser("sweep", help="run a grid of experiments, here or on SLURM")
+    sweep.add_argument("grid", nargs="+", metavar="GRID", help="YAML file, name=value,value …")
+    sweep.add_argument("--engine", choices=("local", "slurm"), default="local")
+    sweep.add_argument("--workers", type=int, help="runs at a time (local)")
+    sweep.add_argument("--cores", type=int, help="cores per run (local)")
+    sweep.add_argument("--slurm-option", nargs="+", default=[], metavar="NAME=VALUE")
+    sweep.add_argument("--status", action="store_true", help="only tell how far each point is")
+    sweep.add_argument("--collect", metavar="FILE", help="only write the finished runs to a CSV")
+    sweep.set_defaults(function=_sweep)
     bench = commands.add_parser("benchmark", help="measure speed and memory on this machine")
     bench.add_argument("--only", nargs="+", metavar="NAME", help="these benchmarks alone")
     bench.add_argument("--json", metavar="FILE", help="also write the rows (.json or .csv)")
@@ -45,9 +76,12 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         return options.function(options)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"fer_lib: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stop:
+        print(f"fer_lib: stopped. {stop}".rstrip(), file=sys.stderr)
+        return 130
 
 
 # Each command imports what it needs, so that --help answers at once.
@@ -83,17 +117,49 @@ def _describe(options):
 
 
 def _predict(options):
-    from fer_lib import photos
+    from fer_lib import photos, recognition
 
     table = photos.predict_photos(
         options.paths,
-        options.model,
+        recognition.find_model(options.model),
         detector=options.detector,
         annotated=options.annotated,
         out=options.out,
         overwrite=options.overwrite,
     )
     print(photos.screen_table(table))
+    return 0
+
+
+def _video(options):
+    from fer_lib import photos, recognition, video
+
+    table = video.predict_video(
+        options.source,
+        recognition.find_model(options.model),
+        every=options.every,
+        detector=options.detector,
+        out=options.out,
+        annotated=options.annotated,
+        timeline=options.timeline,
+        overwrite=options.overwrite,
+    )
+    print(photos.screen_table(table))
+    return 0
+
+
+def _webcam(options):
+    from fer_lib import recognition, webcam
+
+    model = recognition.find_model(options.model)
+    print(*webcam.show_webcam(model, options.camera, detector=options.detector), sep="\n")
+    return 0
+
+
+def _page(options):
+    from fer_lib import page, recognition
+
+    page.serve(recognition.find_model(options.model), port=options.port, show=print)
     return 0
 
 
@@ -105,6 +171,31 @@ def _audit(options):
         audit.write_json(findings, options.json)
     print(audit.report(findings))
     return int(audit.failed(findings))
+
+
+def _sweep(options):
+    from fer_lib import slurm, sweep
+    from fer_lib.grid import read_grid
+
+    grid, show = read_grid(options.grid), lambda text: print(text, flush=True)
+    if options.status:
+        waiting = slurm.queued(grid) if shutil.which("squeue") else ()
+        show(sweep.status(grid, waiting).to_string(index=False))
+        return 0
+    if options.collect:
+        show(sweep.summarise(sweep.collect(grid, options.collect)).to_string())
+        return 0
+    if options.engine == "slurm":
+        wrong = [word for word in options.slurm_option if "=" not in word]
+        if wrong:
+            raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
+        chosen = dict(word.split("=", 1) for word in options.slurm_option)
+        job = slurm.submit(grid, show=show, **chosen)
+        show(f"submitted as job {job}" if job else "nothing to submit")
+        return 0
+    sweep.stop_on_terminate()
+    states = sweep.run(grid, workers=options.workers, cores=options.cores, show=show)
+    return int(any(state == "failed" for state in states.values()))
 
 
 def _benchmark(options):

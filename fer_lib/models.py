@@ -2,16 +2,19 @@
 
 A model takes raw faces, `uint8` of shape `(n, height, width)`, and returns probabilities; resizing,
 grey to RGB and the rescaling its backbone was trained with are its own layers. To add a backbone:
-one entry in `BACKBONES`.
+one entry in `backbones.TRANSFER` or `networks.NETWORKS`.
 """
 
+import itertools
 import math
-from typing import NamedTuple
 
 import keras
 from keras import layers
 
+from fer_lib.attention import ATTENTION
+from fer_lib.backbones import TRANSFER, build_network, check_width, prepare_pixels
 from fer_lib.emotions import lookup
+from fer_lib.networks import NETWORKS
 from fer_lib.pretrained import find_weights
 
 INPUT_LAYERS = ("face", "face_channel", "resize", "grey_to_rgb", "rescale")
@@ -19,44 +22,7 @@ UNFREEZE = ("top", "100", "all")
 BATCH_NORM = ("adapt", "frozen", "original")
 
 
-class Backbone(NamedTuple):
-    """How a network of `keras.applications` is fed, and where it is cut.
-
-    Args:
-        application: Name in `keras.applications`.
-        scale, offset: Its preprocessing: `pixels * scale + offset`.
-        alphas: The widths for which ImageNet weights are published.
-        trains_from: First layer that `unfreeze="100"` trains. MobileNetV2's is its layer 100 of
-            154; the others are cut at the block boundary at the same share of their depth.
-        momentum: Momentum of its batch normalisation in `keras.applications`.
-    """
-
-    application: str
-    scale: float
-    offset: float
-    alphas: tuple
-    trains_from: str
-    momentum: float
-
-
-BACKBONES = {
-    "mobilenet": Backbone(
-        "MobileNet",
-        1 / 127.5,
-        -1.0,
-        (0.25, 0.5, 0.75, 1.0),
-        trains_from="conv_dw_9",
-        momentum=0.99,
-    ),
-    "mobilenet_v2": Backbone(
-        "MobileNetV2",
-        1 / 127.5,
-        -1.0,
-        (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
-        trains_from="block_11_expand_relu",
-        momentum=0.999,
-    ),
-}
+BACKBONES = TRANSFER | NETWORKS
 
 
 def build_classifier(
@@ -71,16 +37,19 @@ def build_classifier(
     face_size=(48, 48),
     dense=0,
     dropout=0.2,
+    attention=None,
 ):
-    """Build a face-expression classifier on a pretrained backbone.
+    """Build a face-expression classifier on a backbone.
 
-    MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), MobileNetV2 Sandler et al. 2018
-    (arXiv:1801.04381).
+    MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), V2 Sandler et al. 2018
+    (arXiv:1801.04381), V3 Howard et al. 2019 (arXiv:1905.02244), EfficientNet Tan and Le 2019
+    (arXiv:1905.11946), VGG Simonyan and Zisserman 2015 (arXiv:1409.1556), ResNet He et al. 2016
+    (arXiv:1512.03385). `networks.NETWORKS` names the sources of those without pretrained weights.
 
     Args:
-        backbone: Key of `BACKBONES`.
+        backbone: Key of `BACKBONES`: of a transfer backbone, or of a network from scratch.
         classes: Number of emotions.
-        alpha: Width of the backbone, 1.0 the published one.
+        alpha: Width of the backbone, 1.0 the published one; only the MobileNets have others.
         weights: Where the backbone starts: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`
             (at random); see `pretrained.find_weights`.
         unfreeze: What trains: `"top"`, `"100"` or `"all"`; see `set_trainable`.
@@ -89,6 +58,9 @@ def build_classifier(
         face_size: `(height, width)` of the faces that the model takes, in pixels.
         dense: Units of a dense ReLU layer before the output, or 0 for none.
         dropout: Share of the features dropped before each dense layer, in [0, 1).
+        attention: Key of `attention.ATTENTION`, or `None`. It works on the map of stride 16; the
+            backbone's blocks of stride 32 are left out, for at 48 px their map is one or two
+            pixels wide. Transfer backbones only.
 
     Returns:
         A `keras.Model` from `uint8` `(n, height, width)`, values 0 to 255, to `float32`
@@ -96,17 +68,25 @@ def build_classifier(
         from, `notice` what `"auto"` had to do without (or `""`).
 
     Raises:
-        ValueError: If a name is unknown, or the weights do not fit the backbone.
+        ValueError: If a name is unknown, the weights do not fit the backbone, or the backbone
+            has no such width, attention or part to train.
         FileNotFoundError: If the weights asked for can not be had.
     """
     spec = lookup(BACKBONES, backbone, "backbone")
+    check_width(backbone, spec, alpha)
+    attend = _attention(backbone, spec, attention)
     start = find_weights(backbone, spec.application, alpha, weights)
-    inputs, x = _pixels_to_network(face_size, image_size, spec)
-    application = getattr(keras.applications, spec.application)
-    base = application(input_tensor=x, include_top=False, weights=None, alpha=alpha)
-    if start.values is not None:
-        base.set_weights(start.values)
-    x = layers.GlobalAveragePooling2D(name="pool")(base.output)
+    if callable(spec.application) and start.values is None and unfreeze != "all":
+        lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
+        raise ValueError(
+            f'{backbone} starts at random, so all of it must train: unfreeze="all"; '
+            f"got {unfreeze!r}."
+        )
+    inputs = keras.Input(tuple(face_size), dtype="uint8", name="face")
+    x = prepare_pixels(inputs, image_size, spec)
+    base = build_network(spec.application, alpha, values=start.values, input_tensor=x)
+    x = attend(base.get_layer(spec.stride_32).input) if attend else base.output
+    x = spec.head(x, dropout) if spec.head else layers.GlobalAveragePooling2D(name="pool")(x)
     if dense:
         x = layers.Dropout(dropout, name="dropout_features")(x)
         x = layers.Dense(dense, activation="relu", name="dense")(x)
@@ -119,20 +99,26 @@ def build_classifier(
     return model
 
 
-def _pixels_to_network(face_size, image_size, spec):
-    inputs = keras.Input(tuple(face_size), dtype="uint8", name="face")
-    x = layers.Reshape((*face_size, 1), name="face_channel")(inputs)
-    if tuple(face_size) != (image_size, image_size):
-        x = layers.Resizing(image_size, image_size, name="resize")(x)
-    x = layers.Rescaling(spec.scale, spec.offset, name="rescale")(x)
-    return inputs, layers.Concatenate(name="grey_to_rgb")([x, x, x])
+def _attention(backbone, spec, attention):
+    if attention is None:
+        return None
+    attend = lookup(ATTENTION, attention, "attention")
+    if not spec.stride_32:
+        raise ValueError(
+            f"attention={attention!r} needs a transfer backbone with a map of stride 16; "
+            f"{backbone} is none: use attention=None."
+        )
+    return attend
 
 
 def backbone_layers(model):
-    """Return the layers between pixel preparation and head, in order."""
-    names = [layer.name for layer in model.layers]
-    body = model.layers[: names.index("pool")]
+    """Return the layers between pixel preparation and attention or head, in order."""
+    body = itertools.takewhile(lambda layer: not _begins_head(layer.name), model.layers)
     return [layer for layer in body if layer.name not in INPUT_LAYERS]
+
+
+def _begins_head(name):
+    return name in ("pool", "flatten") or name.startswith("attention_")
 
 
 def set_trainable(model, unfreeze, batch_norm="adapt"):
@@ -144,17 +130,20 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
     Args:
         model: A classifier of `build_classifier`.
         unfreeze: `"top"` (the head alone), `"100"` (from MobileNetV2's layer 100 on; in other
-            backbones from the block boundary at the same depth) or `"all"`.
+            backbones from the block boundary at the same depth) or `"all"`. Attention is of the
+            head. A network from scratch has no `"100"`.
         batch_norm: What unfrozen batch normalisation does: `"adapt"` trains with momentum 0.9, so
             that its statistics follow a short fine-tuning; `"original"` keeps the backbone's
             momentum (0.999 in MobileNetV2); `"frozen"` keeps scale, shift and statistics.
 
     Raises:
-        ValueError: If a name is unknown.
+        ValueError: If a name is unknown, or the backbone has no such part.
     """
     lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
     lookup(dict.fromkeys(BATCH_NORM), batch_norm, "batch_norm mode")
     spec, trains = BACKBONES[model.name], unfreeze == "all"
+    if unfreeze == "100" and not spec.trains_from:
+        raise ValueError(f'{model.name} has no layer 100 to train from: use unfreeze="all".')
     for layer in backbone_layers(model):
         if unfreeze == "100" and layer.name == spec.trains_from:
             trains = True
@@ -171,7 +160,7 @@ def trainable_summary(model):
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     total = model.count_params()
     height, width = model.input_shape[1:]
-    rows, columns, channels = model.get_layer("pool").input.shape[1:]
+    rows, columns, channels = body[-1].output.shape[1:]
     where = "the head alone" if first is None else f"from layer {first + 1}, {body[first].name}, on"
     return (
         f"{model.name}: faces {height}x{width}, {len(body) + 1} backbone layers, "

@@ -7,6 +7,16 @@ from typing import NamedTuple
 
 from fer_lib.storage import fer_home, file_hash
 
+# How Keras calls the files that it downloads, where that is not by backbone and width.
+_KERAS_FILES = {
+    "mobilenet_v2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_*_no_top.h5",
+    "mobilenet_v3_small": "weights_mobilenet_v3_small_224_{alpha}_float_no_top_v2.h5",
+    "mobilenet_v3_large": "weights_mobilenet_v3_large_224_{alpha}_float_no_top_v2.h5",
+    "efficientnet_b0": "efficientnetb0_notop.h5",
+    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+}
+
 
 class Start(NamedTuple):
     """Where a backbone starts.
@@ -30,7 +40,7 @@ def find_weights(backbone, application, alpha, weights):
 
     Args:
         backbone: Name of the backbone, as in the file names.
-        application: Its name in `keras.applications`.
+        application: Its name in `keras.applications`, or the function of a network from scratch.
         alpha: Width.
         weights: `"imagenet"`, `"fer"` (trained on faces, shipped with the package), `"auto"`
             (ImageNet's where they can be had, else the shipped ones, else a random start, with
@@ -44,8 +54,12 @@ def find_weights(backbone, application, alpha, weights):
         FileNotFoundError: If the weights can not be had; the message says where to put them.
         ValueError: If a file does not fit the backbone.
     """
-    if weights is None:
+    if weights is None or (weights == "auto" and callable(application)):
         return Start(None, "random start")
+    if weights == "imagenet" and callable(application):
+        raise FileNotFoundError(
+            f"{backbone} was never trained on ImageNet: use weights=None, or a run's .keras file."
+        )
     if weights == "imagenet":
         return _imagenet(backbone, application, alpha)
     if weights == "fer":
@@ -73,7 +87,7 @@ def resolve_auto(backbone, application, alpha):
     Returns:
         `("imagenet" or None, notice)`: the notice is `""` where ImageNet's weights can be had.
     """
-    if _local_file(backbone, alpha):
+    if not callable(application) and _local_file(backbone, alpha):
         return "imagenet", ""
     start = find_weights(backbone, application, alpha, "auto")
     return ("imagenet" if start.values else None), start.notice
@@ -90,9 +104,8 @@ def _file_patterns(backbone, alpha):
     if backbone == "mobilenet":  # keras.applications writes width 0.75 as 7_5 and 1.0 as 1_0
         width = f"{alpha if alpha == 1 else 10 * alpha:.1f}".replace(".", "_")
         patterns.append(f"mobilenet_{width}_*_tf_no_top.h5")
-    if backbone == "mobilenet_v2":
-        kernels = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels"
-        patterns.append(f"{kernels}_{float(alpha)}_*_no_top.h5")
+    if backbone in _KERAS_FILES:
+        patterns.append(_KERAS_FILES[backbone].format(alpha=float(alpha)))
     return patterns
 
 
@@ -139,7 +152,7 @@ def _from_file(path, application, alpha, label):
         base.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         raise ValueError(
-            f"{path} does not hold weights of {application} {alpha}: {_first_line(error)}"
+            f"{path} does not hold weights of {_title(application)} {alpha}: {_first_line(error)}"
         ) from None
     return Start(base.get_weights(), origin)
 
@@ -153,13 +166,17 @@ def _backbone_of(path, base):
 
     saved = {layer.name: layer for layer in keras.models.load_model(path, compile=False).layers}
     for layer in base.layers:
-        if layer.weights:
+        if layer.trainable_weights:  # not a state that preprocesses
             layer.set_weights(saved[layer.name].get_weights())
     return base.get_weights()
 
 
-def _base(application, alpha, weights):
-    import keras
+def _title(application):
+    return application.__name__.strip("_") if callable(application) else application
 
-    build = getattr(keras.applications, application)
-    return build(input_shape=(96, 96, 3), include_top=False, weights=weights, alpha=alpha)
+
+def _base(application, alpha, weights):
+    from fer_lib.backbones import build_network
+
+    channels = 1 if callable(application) else 3
+    return build_network(application, alpha, input_shape=(96, 96, channels), weights=weights)

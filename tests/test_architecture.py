@@ -37,6 +37,10 @@ DATA = {
 }
 LEARNING = {
     "models",
+    "backbones",
+    "networks",
+    "attention",
+    "complexity",
     "pretrained",
     "augmentation",
     "prefix_cache",
@@ -47,6 +51,9 @@ LEARNING = {
 ABOVE_DATA = {
     *LEARNING,
     "metrics",
+    "exploration",
+    "label_quality",
+    "additions",
     "experiment",
     "runs",
     "runner",
@@ -59,6 +66,15 @@ ABOVE_DATA = {
     "significance",
     "detection",
     "photos",
+    "tracking",
+    "recognition",
+    "part_file",
+    "pipeline",
+    "video",
+    "webcam",
+    "page",
+    "episodes",
+    "synthetic_clip",
     "benchmark",
     "__main__",
 }
@@ -219,4 +235,7 @@ def test_every_module_has_its_tests():
     parts |= dict.fromkeys(("ckplus", "files"), "folders")
     parts |= dict.fromkeys(("curves", "drawing", "scores"), "plots")
     parts["predictor"] = "export"
+    parts["data"] = "plots_data"
+    parts |= dict.fromkeys(("point", "slurm"), "sweep")
+    parts["synthetic_clip"] = "live_emotions"
     assert all(parts.get(name) in tests for name in untested), untested

@@ -42,3 +42,74 @@ def test_an_unknown_command_lists_the_known(capsys):
     with pytest.raises(SystemExit):
         main(["train"])
     assert "runs" in capsys.readouterr().err
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """What the commands hand over, instead of doing it."""
+    import pandas as pd
+
+    from fer_lib import audit, page, photos, video, webcam
+    from fer_lib.checks import Finding
+
+    calls = []
+
+    def record(result):
+        return lambda *words, **options: calls.append((words, options)) or result
+
+    table = pd.DataFrame([["a.png", "happy"]], columns=["source", "emotion"])
+    monkeypatch.setattr(photos, "predict_photos", record(table))
+    monkeypatch.setattr(photos, "screen_table", lambda table: table.to_string())
+    monkeypatch.setattr(video, "predict_video", record(table))
+    monkeypatch.setattr(webcam, "show_webcam", record([]))
+    monkeypatch.setattr(page, "serve", record(None))
+    monkeypatch.setattr(audit, "audit", record([Finding("split", "fail", {}, "It is shared.")]))
+    return calls
+
+
+def test_predict_hands_over_its_options(called, capsys):
+    words = ["predict", "a.png", "b", "--model", "m.tflite", "--out", "t.csv", "--annotated", "d"]
+    assert main(words) == 0
+    ((paths, model), options), *_ = called
+    assert (paths, model) == (["a.png", "b"], "m.tflite")
+    assert (options["out"], options["annotated"], options["overwrite"]) == ("t.csv", "d", False)
+    assert "happy" in capsys.readouterr().out
+
+
+def test_video_hands_over_its_options(called):
+    words = ["video", "in.mp4", "--model", "m", "--every", "2", "--timeline", "t.png"]
+    assert main(words) == 0
+    (words, options), *_ = called
+    assert words == ("in.mp4", "m") and options["every"] == 2 and options["timeline"] == "t.png"
+
+
+def test_webcam_and_page_hand_over_their_options(called):
+    assert main(["webcam", "--camera", "1", "--model", "m"]) == 0
+    assert main(["page", "--port", "7999", "--model", "m"]) == 0
+    assert called[0][0] == ("m", 1)
+    assert called[1] == (("m",), {"port": 7999, "show": print})
+
+
+def test_without_a_model_the_newest_run_is_taken_and_without_a_run_it_is_an_error(
+    called, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "a.png"]) == 1
+    assert "name a run's folder or an exported file" in capsys.readouterr().err
+
+
+def test_audit_prints_its_findings_and_fails_with_a_check(called, capsys, tmp_path):
+    assert main(["audit", "fer2013", "--json", str(tmp_path / "a.json")]) == 1
+    assert "It is shared." in capsys.readouterr().out
+    assert (tmp_path / "a.json").exists()
+
+
+def test_a_stop_by_the_keyboard_is_one_line(monkeypatch, called, capsys):
+    from fer_lib import video
+
+    def stopped(*words, **options):
+        raise KeyboardInterrupt("The rows so far are in t.csv.part.")
+
+    monkeypatch.setattr(video, "predict_video", stopped)
+    assert main(["video", "in.mp4", "--model", "m"]) == 130
+    assert "t.csv.part" in capsys.readouterr().err

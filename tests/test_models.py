@@ -18,7 +18,8 @@ def images():
     return synthetic.make_faces(8, seed=3).images
 
 
-@pytest.fixture(scope="module", params=list(BACKBONES))
+# test_backbones.py holds the others to the same contract.
+@pytest.fixture(scope="module", params=["mobilenet", "mobilenet_v2"])
 def built(request):
     """The narrowest classifier of each backbone, with a random start that tells faces apart."""
     keras.utils.set_random_seed(0)

@@ -85,6 +85,56 @@ def test_an_experiment_runs_from_either_folder(folder, tmp_path):
     }
 
 
+@pytest.fixture
+def with_votes(fer_home):
+    """A FER_HOME with synthetic faces as FER-2013, and votes of FER+'s form for them."""
+    from fer_lib.datasets.ferplus import COLUMNS
+    from fer_lib.emotions import FER7, FERPLUS8
+
+    (fer_home / "datasets" / "fer2013").mkdir(parents=True)
+    (fer_home / "datasets" / "ferplus").mkdir()
+    data = write_fer2013_csv(fer_home / "datasets" / "fer2013" / "fer2013.csv")
+    lines = [",".join(["Usage", "Image name", *COLUMNS])]
+    for row, line in enumerate(data.read_text().splitlines()[1:]):
+        place = FERPLUS8.index(FER7[int(line[0])])
+        votes = [8 * (column == place) + 2 * (column == 9) for column in range(10)]
+        lines.append(f"{line.rpartition(',')[2]},fer{row}.png,{','.join(map(str, votes))}")
+    (fer_home / "datasets" / "ferplus" / "fer2013new.csv").write_text("\n".join(lines) + "\n")
+
+
+def text_and_figures(path):
+    """Return what an executed notebook printed, and how many figures it holds."""
+    outputs = [out for cell in code_cells(nbformat.read(path, 4)) for out in cell.outputs]
+    figures = sum("image/png" in out.get("data", {}) for out in outputs)
+    return "".join(out.get("text", "") for out in outputs), figures
+
+
+@pytest.mark.slow
+def test_a_data_set_is_explored(with_votes, tmp_path):
+    path, output = ROOT / "notebooks" / "explore_dataset.ipynb", tmp_path / "out.ipynb"
+    tiny = {"per_class": 2, "map_faces": 5}
+    done = run_papermill(tmp_path, path, output, dataset="fer2013", **tiny)
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed, figures = text_and_figures(output)
+    assert figures == 9 and "168 faces have votes in fer2013new.csv" in printed
+
+    done = run_papermill(tmp_path, path, output, dataset="synthetic", map_method="tsne", **tiny)
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed, figures = text_and_figures(output)
+    assert figures == 7 and "synthetic has no votes" in printed
+
+
+@pytest.mark.slow
+def test_labels_are_judged_by_votes(with_votes, tmp_path):
+    pytest.importorskip("cleanlab")
+    path, output = ROOT / "notebooks" / "label_quality.ipynb", tmp_path / "out.ipynb"
+    tiny = {"features": "pixels", "folds": 2, "contact_sheet": 4}
+    done = run_papermill(tmp_path, path, output, **tiny)
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed, figures = text_and_figures(output)
+    assert figures == 2 and "126 faces have a majority; 0.0% of them another label" in printed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "message"),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_rgba
+from test_plots_data import DRAW as DRAW_DATA
 
 from fer_lib import plots
 from fer_lib.emotions import CKPLUS7, COLOURS, FER7, FERPLUS8
@@ -29,6 +30,10 @@ SCORES = {
     name: {"accuracy": {"value": value, "low": value - 0.02, "high": value + 0.01}}
     for name, value in {"small": 0.5, "large": 0.6}.items()
 }
+SERIES = pd.DataFrame(
+    {"happy": [0.7, np.nan, 0.2], "sad": [0.3, np.nan, 0.8]}, index=pd.Index([0, 1, 3], name="s")
+)
+FOLLOWS = pd.DataFrame([[0, 2], [1, 0]], index=["happy", "sad"], columns=["happy", "sad"])
 DRAW = {
     "plot_class_counts": lambda **k: plots.plot_class_counts(COUNTS, **k),
     "plot_faces": lambda **k: plots.plot_faces(IMAGES, list("abcde"), **k),
@@ -38,6 +43,10 @@ DRAW = {
     "plot_confusion": lambda **k: plots.plot_confusion(np.eye(7, dtype=int), FER7, **k),
     "plot_class_f1": lambda **k: plots.plot_class_f1(F1, **k),
     "plot_scores": lambda **k: plots.plot_scores(SCORES, **k),
+    "plot_emotion_areas": lambda **k: plots.plot_emotion_areas(SERIES, **k),
+    "plot_emotion_strip": lambda **k: plots.plot_emotion_strip(SERIES, **k),
+    "plot_transitions": lambda **k: plots.plot_transitions(FOLLOWS, **k),
+    **DRAW_DATA,
 }
 
 

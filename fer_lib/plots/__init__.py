@@ -5,18 +5,44 @@ artist it draws. It computes no statistic, shows nothing and saves nothing (`sav
 """
 
 from fer_lib.plots.curves import plot_histories, plot_history
+from fer_lib.plots.data import (
+    plot_agreement,
+    plot_counts_change,
+    plot_distributions,
+    plot_duplicates,
+    plot_embedding,
+    plot_mean_faces,
+    plot_precision_at_k,
+)
 from fer_lib.plots.drawing import save_figure
 from fer_lib.plots.faces import plot_class_counts, plot_faces, plot_mistakes
 from fer_lib.plots.scores import plot_class_f1, plot_confusion, plot_scores
+from fer_lib.plots.timeline import (
+    plot_emotion_areas,
+    plot_emotion_strip,
+    plot_transitions,
+    timeline_figure,
+)
 
 __all__ = [
+    "plot_agreement",
     "plot_class_counts",
     "plot_class_f1",
     "plot_confusion",
+    "plot_counts_change",
+    "plot_distributions",
+    "plot_duplicates",
+    "plot_embedding",
+    "plot_emotion_areas",
+    "plot_emotion_strip",
     "plot_faces",
     "plot_histories",
     "plot_history",
+    "plot_mean_faces",
     "plot_mistakes",
+    "plot_precision_at_k",
     "plot_scores",
+    "plot_transitions",
     "save_figure",
+    "timeline_figure",
 ]

@@ -1,0 +1,246 @@
+"""Faces over time: which face of this frame is which of the last, on plain arrays of boxes.
+
+A box is `(x, y, width, height)` in pixels.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+# Two boxes may be the same face if they overlap by this share of their union, or if their middles
+# are at most this many of their mean sides apart and neither is twice as large as the other.
+MIN_OVERLAP = 0.3
+MAX_DISTANCE = 0.7
+MAX_MISSED = 5
+# Mean difference of two reduced frames, of 255, above which the scene has changed: the cuts of a
+# clip had 26 to 30, its fastest motion 13.
+CUT = 20
+# Seconds in which smoothed probabilities come 63 % of the way to a new value.
+TIME_CONSTANT = 0.3
+_POINTS = 6  # a side of the grid of points by which a face is followed
+
+
+def overlap(boxes, others):
+    """Return the intersection over union of every pair of boxes.
+
+    Args:
+        boxes: Array of shape `(n, 4)`.
+        others: Array of shape `(m, 4)`.
+
+    Returns:
+        `float64` array of shape `(n, m)`, values 0 to 1.
+    """
+    a, b = _boxes(boxes)[:, None], _boxes(others)[None]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    union = np.prod(a[..., 2:], axis=-1) + np.prod(b[..., 2:], axis=-1) - shared
+    return np.clip(shared / np.maximum(union, 1e-9), 0, 1)
+
+
+def distance(boxes, others):
+    """Return how far the middles of every pair of boxes are apart, in mean sides of the two."""
+    a, b = _boxes(boxes)[:, None], _boxes(others)[None]
+    between = (a[..., :2] + a[..., 2:] / 2) - (b[..., :2] + b[..., 2:] / 2)
+    side = (a[..., 2:].sum(axis=-1) + b[..., 2:].sum(axis=-1)) / 4
+    return np.hypot(between[..., 0], between[..., 1]) / np.maximum(side, 1e-9)
+
+
+def match(boxes, others):
+    """Pair boxes of two frames that may be the same face, so that the pairs are nearest in sum.
+
+    Args:
+        boxes: Array of shape `(n, 4)`.
+        others: Array of shape `(m, 4)`.
+
+    Returns:
+        List of `(index in boxes, index in others)`; no index comes twice.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    boxes, others = _boxes(boxes), _boxes(others)
+    if not len(boxes) or not len(others):
+        return []
+    shared, apart = overlap(boxes, others), distance(boxes, others)
+    sizes = np.log2(np.maximum(boxes[:, 2:].mean(1), 1e-9))[:, None]
+    folds = np.abs(sizes - np.log2(np.maximum(others[:, 2:].mean(1), 1e-9)))
+    may_be = (shared >= MIN_OVERLAP) | ((apart <= MAX_DISTANCE) & (folds <= 1))
+    # One pair more is always better than nearer pairs.
+    cost = np.where(may_be, apart - shared, 10.0 * (1 + len(boxes) + len(others)))
+    pairs = zip(*linear_sum_assignment(cost), strict=True)
+    return [(int(i), int(j)) for i, j in pairs if may_be[i, j]]
+
+
+def is_cut(before, after, threshold=CUT):
+    """Tell whether two neighbouring frames belong to different scenes.
+
+    Args:
+        before: `uint8` array of shape `(h, w)`: a reduced grey frame.
+        after: The next one, of the same shape.
+        threshold: Mean absolute difference in grey levels (0 to 255) above which it is a cut.
+    """
+    return float(np.abs(before.astype(np.int16) - after).mean()) > threshold
+
+
+def follow(before, after, boxes):
+    """Say where faces have gone from one frame to the next, by the flow of points on them.
+
+    Median flow of Kalal, Mikolajczyk and Matas (2010, https://doi.org/10.1109/ICPR.2010.675): each
+    point is followed forth and back, and those that do not come back do not count.
+
+    Args:
+        before: `uint8` array of shape `(h, w)`, grey.
+        after: The next frame, of the same shape.
+        boxes: Array of shape `(n, 4)`, in pixels of these frames.
+
+    Returns:
+        `(boxes, found)`: `float64` array of shape `(n, 4)`, and `bool` array of shape `(n,)`,
+        false where too few points could be followed; such a box stays where it was.
+    """
+    import cv2
+
+    boxes = _boxes(boxes).copy()
+    found = np.zeros(len(boxes), bool)
+    if not len(boxes):
+        return boxes, found
+    grid = (np.stack(np.meshgrid(*[np.arange(_POINTS)] * 2), -1).reshape(-1, 2) + 0.5) / _POINTS
+    # The middle of the box: its edges show the background.
+    points = boxes[:, None, :2] + boxes[:, None, 2:] * (0.15 + 0.7 * grid)
+    start = points.reshape(-1, 1, 2).astype(np.float32)
+    look = {"winSize": (11, 11), "maxLevel": 3}
+    there, forth, _ = cv2.calcOpticalFlowPyrLK(before, after, start, None, **look)
+    back, home, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **look)
+    astray = np.hypot(*(back - start)[:, 0].T).reshape(len(boxes), -1)
+    kept = (forth & home).reshape(len(boxes), -1).astype(bool) & (astray < 1)
+    there = there.reshape(points.shape)
+    for number, good in enumerate(kept):
+        if good.sum() >= 0.3 * len(grid):
+            boxes[number] = _moved(boxes[number], points[number][good], there[number][good])
+            middle = boxes[number, :2] + boxes[number, 2:] / 2
+            found[number] = (middle >= 0).all() and (middle < before.shape[::-1]).all()
+    return boxes, found
+
+
+@dataclasses.dataclass
+class Track:
+    """One face over time.
+
+    Args:
+        face: Its number, from 1; never used again.
+        box: Where it was last.
+        missed: Searches in a row that did not find it.
+        probabilities: Smoothed, list of floats, or `None` before the first.
+        seconds: When they were smoothed last.
+    """
+
+    face: int
+    box: list
+    missed: int = 0
+    probabilities: list | None = None
+    seconds: float = math.nan
+
+
+class Tracker:
+    """Gives faces numbers that stay, and smooths their probabilities over time.
+
+    Args:
+        max_missed: A face that this many searches in a row did not find is given up; one that
+            comes back later is a new face.
+        time_constant: Of the exponential moving average of probabilities, in seconds: a new
+            value that stays has reached 63 % after it. 0 does not smooth.
+
+    Raises:
+        ValueError: If an argument is negative.
+    """
+
+    def __init__(self, *, max_missed=MAX_MISSED, time_constant=TIME_CONSTANT):
+        for name, value in (("max_missed", max_missed), ("time_constant", time_constant)):
+            if not value >= 0:
+                raise ValueError(f"{name} must be at least 0; got {value}.")
+        self.max_missed, self.time_constant = max_missed, time_constant
+        self.tracks, self.next_face = {}, 1
+
+    def assign(self, boxes):
+        """Take in what a search of a frame found.
+
+        Args:
+            boxes: Array of shape `(n, 4)`.
+
+        Returns:
+            List of n face numbers, each at most once.
+        """
+        boxes = _boxes(boxes)
+        known = list(self.tracks.values())
+        pairs = {j: i for i, j in match([track.box for track in known], boxes)}
+        faces = []
+        for number, box in enumerate(boxes.tolist()):
+            if number in pairs:
+                track = known[pairs[number]]
+                track.box, track.missed = box, 0
+            else:
+                track = self.tracks[self.next_face] = Track(self.next_face, box)
+                self.next_face += 1
+            faces.append(track.face)
+        for track in known:
+            track.missed += track.face not in faces
+            if track.missed > self.max_missed:
+                del self.tracks[track.face]
+        return faces
+
+    def move(self, face, box):
+        """Say where a face is by other means than a search."""
+        self.tracks[face].box = [float(value) for value in box]
+
+    def drop(self, face):
+        """Give a face up."""
+        del self.tracks[face]
+
+    def smooth(self, faces, probabilities, seconds):
+        """Return the exponential moving average of faces' probabilities.
+
+        Args:
+            faces: List of n face numbers that `assign` gave.
+            probabilities: Array of shape `(n, classes)`, rows summing to 1.
+            seconds: Time of the frame, not before the last one.
+
+        Returns:
+            `float64` array of shape `(n, classes)`, rows summing to 1.
+        """
+        smoothed = []
+        for face, new in zip(faces, np.asarray(probabilities, np.float64), strict=True):
+            track = self.tracks[face]
+            if track.probabilities is not None and self.time_constant > 0:
+                gone = max(0.0, seconds - track.seconds)
+                old = math.exp(-gone / self.time_constant)
+                new = old * np.asarray(track.probabilities) + (1 - old) * new
+            track.probabilities, track.seconds = new.tolist(), float(seconds)
+            smoothed.append(new)
+        return np.array(smoothed).reshape(len(smoothed), -1)
+
+    def reset(self):
+        """Give up all faces, as after a cut; numbers go on."""
+        self.tracks.clear()
+
+    def state(self):
+        """Return what a tracker must know to go on, as a dict that JSON can hold."""
+        tracks = [dataclasses.asdict(track) for track in self.tracks.values()]
+        return {"next_face": self.next_face, "tracks": tracks}
+
+    def restore(self, state):
+        """Go on from what `state` returned."""
+        self.next_face = state["next_face"]
+        self.tracks = {track["face"]: Track(**track) for track in state["tracks"]}
+
+
+def _boxes(boxes):
+    return np.asarray(boxes, np.float64).reshape(-1, 4)
+
+
+def _moved(box, points, there):
+    """Return the box shifted by the points' median motion and grown by their median spread."""
+    shift = np.median(there - points, axis=0)
+    middle = box[:2] + box[2:] / 2 + shift
+    spread, now = (np.hypot(*(p - np.median(p, axis=0)).T) for p in (points, there))
+    growth = np.clip(np.median(now[spread > 0] / spread[spread > 0]), 0.8, 1.25)
+    return np.concatenate([middle - box[2:] * growth / 2, box[2:] * growth])

@@ -1,0 +1,125 @@
+"""slurm: the same points on a real SLURM, a private cluster of one node."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, write_fer2013_csv
+from stub_notebook import executions, write_stub
+
+from fer_lib import locks, point, slurm, storage, sweep
+from fer_lib.grid import make_grid
+
+sys.path.append(str(Path(__file__).parent))
+import cluster  # noqa: E402
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """The environment variables of a running cluster's clients."""
+    missing = cluster.missing_programs()
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} here (Debian: apt install slurm-wlm munge)")
+    with cluster.running(tmp_path_factory.mktemp("cluster")) as variables:
+        yield variables
+
+
+@pytest.fixture
+def slurm_here(client, monkeypatch):
+    for name, value in client.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+
+
+def six_points(folder):
+    fixed = {"dataset": "synthetic", "weights": None, "results_dir": str(folder)}
+    return make_grid(fixed | {"dropout": [0.1, 0.2]}, seeds=3)
+
+
+def wait_for(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.3)
+
+
+def wait_until_idle(grid):
+    wait_for(lambda: not slurm.queued(grid))
+
+
+def start_at_once(task):
+    """Let a requeued task go: SLURM would hold it back for two minutes."""
+    words = ["scontrol", "update", f"jobid={task}", "starttime=now"]
+    wait_for(lambda: subprocess.run(words, capture_output=True).returncode == 0)
+
+
+def running(grid):
+    return [n for n, p in enumerate(sweep.prepare(grid)[0]) if point.state(p) == "running"]
+
+
+def test_six_points_survive_a_requeue_and_a_kill(slurm_here, tmp_path):
+    stub = write_stub(tmp_path / "stub.ipynb")
+    grid = six_points(tmp_path / "slurm")
+    storage.write_json(grid.results_dir / "behaviour.json", {"seconds": 600})
+    shown = []
+    options = {"partition": "short", "time": 10, "cpus": 1, "notebook": stub, "throttle": 2}
+    job = slurm.submit(grid, show=shown.append, **options)
+    assert slurm.queued(grid) == {p.name for p in grid.points}
+    assert "6 to submit" in shown[0] and f"job {job}: 6 tasks" in shown[1]
+    assert slurm.submit(grid, show=shown.append, **options) is None  # all are queued
+    assert "6 in the queue, 0 to submit" in shown[-1]
+
+    wait_for(lambda: len(executions(grid.results_dir)) == 2)
+    assert len(running(grid)) == 2  # the throttle
+    states = sweep.status(grid, slurm.queued(grid)).state.tolist()
+    assert states.count("running") == 2 and states.count("queued") == 4
+    requeued, killed = running(grid)
+    details = point.details(grid.points[requeued])
+    assert f"job {job}_{requeued}" in details
+    lock = locks.newest_lock(point.point_file(grid.points[killed], ".lock"))
+    storage.write_json(grid.results_dir / "behaviour.json", {"seconds": 0})
+    os.kill(locks.holder(lock)["pid"], signal.SIGKILL)
+    subprocess.run(["scontrol", "requeue", f"{job}_{requeued}"], check=True)
+    wait_for(lambda: sum(map(point.is_finished, grid.points)) == 4)
+    wait_for(lambda: point.state(grid.points[killed]) == "stopped")
+
+    again = slurm.submit(grid, show=shown.append, **options)
+    assert again and ("1 to submit" in shown[-2] or "2 to submit" in shown[-2])
+    start_at_once(f"{job}_{requeued}")
+    wait_until_idle(grid)
+    assert set(sweep.status(grid, slurm.queued(grid)).state) == {"finished"}
+    ran = [line[:2] for line in executions(grid.results_dir)]
+    twice = {(str(grid.points[n].seed), str(grid.points[n].dropout)) for n in (requeued, killed)}
+    assert len(ran) == 8 and {line for line in ran if ran.count(line) == 2} == twice
+    log = point.point_file(grid.points[requeued], ".log").read_text()
+    assert log.count(f"the stub runs seed {grid.points[requeued].seed}") == 2
+
+    local = six_points(tmp_path / "local")
+    sweep.run(local, workers=2, gpus=[], notebook=stub)
+    pd.testing.assert_frame_equal(sweep.collect(grid), sweep.collect(local))
+    assert slurm.submit(grid, **options) is None
+
+
+def test_a_true_point_scores_the_same_on_both_engines(slurm_here, tmp_path):
+    data = write_fer2013_csv(tmp_path / "fer2013.csv")
+    values = {"dataset": str(data), "backbone": "mobilenet", "alpha": 0.25, "weights": None}
+    values |= {"image_size": 32, "epochs": 1, "batch_size": 32}
+    grids = [make_grid(values | {"results_dir": str(tmp_path / name)}) for name in ("a", "b")]
+    slurm.submit(grids[0], cpus=1)
+    sweep.run(grids[1], workers=1, cores=1, gpus=[])
+    wait_until_idle(grids[0])
+    tables = [sweep.collect(grid) for grid in grids]
+    assert tables[0].state.tolist() == ["finished"] and tables[0].n[0] > 0
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_what_slurm_refuses_is_said_in_its_words(slurm_here, tmp_path):
+    with pytest.raises(OSError, match="sbatch failed: .*invalid partition"):
+        slurm.submit(six_points(tmp_path), partition="nowhere")

@@ -1,0 +1,33 @@
+"""One tiny training run, for the soak test to kill: `python tiny_run.py RESULTS_DIR`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tiny_backbone import installed  # noqa: E402
+
+from fer_lib import runner, synthetic  # noqa: E402
+from fer_lib.experiment import Experiment  # noqa: E402
+
+counts = {"train": 70, "validation": 35, "test": 35}
+faces = {
+    split: dataclasses.replace(synthetic.make_faces(n, seed=seed), name=f"synthetic {split}")
+    for seed, (split, n) in enumerate(counts.items())
+}
+with installed():
+    runner.run(
+        Experiment(
+            dataset="synthetic",
+            backbone="tiny",
+            weights=None,
+            unfreeze="all",
+            image_size=32,
+            epochs=4,
+            batch_size=32,
+            mixed_precision="none",
+            results_dir=sys.argv[1],
+        ),
+        faces,
+    )

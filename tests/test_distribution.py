@@ -1,0 +1,97 @@
+"""distribution: several devices train as one does; here on devices simulated on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from fer_lib.distribution import check_batch, data_parallel, scaled
+
+CODE = """
+import json, sys
+backend, mode = sys.argv[1:]
+# TensorFlow normalises each device's share of the batch by itself, JAX the whole batch.
+batch_norm = "frozen" if backend == "tensorflow" else "adapt"
+if backend == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    four = [tf.config.LogicalDeviceConfiguration()] * 4
+    tf.config.set_logical_device_configuration(cpu, four)
+import keras
+from fer_lib import distribution, models, synthetic, training
+from tiny_backbone import installed
+
+faces = synthetic.make_faces(128, seed=1)
+with installed(), distribution.data_parallel(mode) as devices:
+    keras.utils.set_random_seed(0)
+    model = models.build_classifier(
+        "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
+    )
+    optimizer = training.OPTIMIZERS["sgd"](0.1, 1e-3)
+    model.compile(optimizer, "categorical_crossentropy")
+    history = model.fit(
+        faces.images, faces.targets, batch_size=32, epochs=3, shuffle=False, verbose=0
+    ).history["loss"]
+    probabilities = model.predict(faces.images, batch_size=32, verbose=0)
+value = model.weights[0].value
+copies = value.sharding.device_set if backend == "jax" else getattr(value, "values", [value])
+print(json.dumps({
+    "devices": devices,
+    "copies": len(copies),
+    "loss": history,
+    "probabilities": probabilities[:8].tolist(),
+    "steps": int(keras.ops.convert_to_numpy(optimizer.iterations)),
+}))
+"""
+# Largest difference of an epoch's mean loss between one device and four. The order of sums differs.
+TOLERANCE = 1e-5
+
+
+def train(backend, mode):
+    """Train in a process that has four simulated devices."""
+    env = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT / "tests")}
+    env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, backend, mode],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_four_devices_train_like_one(backend):
+    pytest.importorskip(backend)
+    one, four = train(backend, "none"), train(backend, "data")
+    assert (one["devices"], four["devices"]) == (1, 4)
+    assert (one["copies"], four["copies"]) == (1, 4)  # of the weights
+    assert one["steps"] == four["steps"] == 12  # the batch is global
+    np.testing.assert_allclose(four["loss"], one["loss"], atol=TOLERANCE)
+    np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=1e-4)
+    assert one["loss"][-1] < one["loss"][0] - 100 * TOLERANCE  # it learned more than that
+
+
+def test_one_device_is_left_alone_and_data_is_refused():
+    with data_parallel("auto") as devices:
+        assert devices == 1
+    with data_parallel("none") as devices:
+        assert devices == 1
+    with pytest.raises(ValueError, match="needs several devices"), data_parallel("data"):
+        pass
+    with pytest.raises(ValueError, match="Unknown distribute mode 'both'"), data_parallel("both"):
+        pass
+
+
+def test_a_batch_that_devices_can_not_share_is_refused():
+    check_batch(64, 4)
+    with pytest.raises(ValueError, match="multiple of the 4 devices; got 66: use 64"):
+        check_batch(66, 4)
+    assert scaled(64, 1e-3, 1) == (64, 1e-3)
