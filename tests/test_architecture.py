@@ -76,6 +76,12 @@ ABOVE_DATA = {
     "episodes",
     "synthetic_clip",
     "benchmark",
+    "grid",
+    "locks",
+    "point",
+    "sweep",
+    "slurm",
+    "distribution",
     "__main__",
 }
 
