@@ -4,6 +4,7 @@ An epoch's files are complete before `history.csv` counts it, and older ones go 
 """
 
 import csv
+import zipfile
 
 import keras
 import numpy as np
@@ -34,11 +35,9 @@ def save(folder, history, best, model, trainer):
         trainer: The compiled model whose optimizer goes on.
     """
     last = len(history)
-    with replacing(_weights(folder, last)) as path:
-        model.save_weights(path)
-    values = [keras.ops.convert_to_numpy(value) for value in trainer.optimizer.variables]
-    with replacing(_optimizer(folder, last)) as path:
-        np.savez(path, **{str(number): value for number, value in enumerate(values)})
+    # Not HDF5: on a full disk its library ends the whole process (segmentation fault).
+    _write(_weights(folder, last), model.weights)
+    _write(_optimizer(folder, last), trainer.optimizer.variables)
     with replacing(folder / "history.csv") as path:
         pd.DataFrame(history).to_csv(path, index=False)
     keep = {_weights(folder, last), _optimizer(folder, last), _weights(folder, best)}
@@ -48,20 +47,43 @@ def save(folder, history, best, model, trainer):
 
 
 def load_model(folder, epoch, model):
-    """Give a classifier the weights it had after an epoch (from 1)."""
-    model.load_weights(_weights(folder, epoch))
+    """Give a classifier the weights it had after an epoch (from 1).
+
+    Raises:
+        ValueError: If the file is damaged; the message names it.
+    """
+    _read(_weights(folder, epoch), model.weights)
 
 
 def load_optimizer(folder, epoch, trainer):
-    """Give a compiled model's optimizer the state it had after an epoch (from 1)."""
+    """Give a compiled model's optimizer the state it had after an epoch (from 1).
+
+    Raises:
+        ValueError: If the file is damaged; the message names it.
+    """
     trainer.optimizer.build(trainer.trainable_variables)
-    with np.load(_optimizer(folder, epoch)) as values:
-        for number, variable in enumerate(trainer.optimizer.variables):
-            variable.assign(values[str(number)])
+    _read(_optimizer(folder, epoch), trainer.optimizer.variables)
+
+
+def _write(path, variables):
+    values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    with replacing(path) as temporary:
+        np.savez(temporary, **{str(number): value for number, value in enumerate(values)})
+
+
+def _read(path, variables):
+    try:
+        with np.load(path) as values:
+            for number, variable in enumerate(variables):
+                variable.assign(values[str(number)])
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} can not be read ({error}): move the run's folder away and run again."
+        ) from None
 
 
 def _weights(folder, epoch):
-    return folder / "checkpoint" / f"{epoch:04d}.weights.h5"
+    return folder / "checkpoint" / f"{epoch:04d}.weights.npz"
 
 
 def _optimizer(folder, epoch):

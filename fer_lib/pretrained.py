@@ -150,7 +150,7 @@ def _from_file(path, application, alpha, label):
         if path.suffix == ".keras":
             return Start(_backbone_of(path, base), origin)
         base.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} does not hold weights of {_title(application)} {alpha}: {_first_line(error)}"
         ) from None

@@ -27,8 +27,20 @@ class Run:
 
     @functools.cached_property
     def experiment(self):
-        """The `Experiment` that was run."""
-        return Experiment(**storage.read_json(self.folder / "experiment.json"))
+        """The `Experiment` that was run; a parameter that its version did not have is at default.
+
+        Raises:
+            ValueError: If the file is damaged or of a version with other parameters.
+        """
+        path = self.folder / "experiment.json"
+        try:
+            return Experiment(**storage.read_json(path))
+        except (TypeError, ValueError) as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(
+                f"{path} is damaged or from another version of fer_lib: {error}"
+            ) from None
 
     @functools.cached_property
     def environment(self):

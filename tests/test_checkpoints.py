@@ -72,14 +72,14 @@ def test_only_the_last_and_the_best_epoch_are_kept(model, tmp_path):
         checkpoints.save(tmp_path, rows(epoch), best, model, model)
         kept.append(files(tmp_path))
     assert kept == [
-        ["0001.optimizer.npz", "0001.weights.h5"],
-        ["0001.weights.h5", "0002.optimizer.npz", "0002.weights.h5"],
-        ["0003.optimizer.npz", "0003.weights.h5"],
-        ["0003.weights.h5", "0004.optimizer.npz", "0004.weights.h5"],
+        ["0001.optimizer.npz", "0001.weights.npz"],
+        ["0001.weights.npz", "0002.optimizer.npz", "0002.weights.npz"],
+        ["0003.optimizer.npz", "0003.weights.npz"],
+        ["0003.weights.npz", "0004.optimizer.npz", "0004.weights.npz"],
     ]
 
 
-@pytest.mark.parametrize("ending", [".weights.h5", ".optimizer.npz", "history.csv"])
+@pytest.mark.parametrize("ending", [".weights.npz", ".optimizer.npz", "history.csv"])
 def test_a_save_broken_off_anywhere_leaves_the_epoch_before(model, tmp_path, monkeypatch, ending):
     checkpoints.save(tmp_path, rows(1), 1, model, model)
     weights = model.get_weights()
@@ -103,6 +103,6 @@ def test_a_save_broken_off_anywhere_leaves_the_epoch_before(model, tmp_path, mon
 
 def test_what_a_kill_left_behind_is_cleared_by_the_next_epoch(model, tmp_path):
     checkpoints.save(tmp_path, rows(1), 1, model, model)
-    (tmp_path / "checkpoint" / ".1a2b3c4d.0002.weights.h5").write_text("half")
+    (tmp_path / "checkpoint" / ".1a2b3c4d.0002.weights.npz").write_text("half")
     checkpoints.save(tmp_path, rows(2), 2, model, model)
-    assert files(tmp_path) == ["0002.optimizer.npz", "0002.weights.h5"]
+    assert files(tmp_path) == ["0002.optimizer.npz", "0002.weights.npz"]

@@ -273,7 +273,7 @@ def test_a_stop_between_checkpoint_and_history_is_harmless(
         patch.setattr(checkpoints, "replacing", killing)
         train(tiny, data, tmp_path)
     assert len(checkpoints.read_history(tmp_path)) == 3
-    assert (tmp_path / "checkpoint" / "0004.weights.h5").exists()
+    assert (tmp_path / "checkpoint" / "0004.weights.npz").exists()
     assert_same_training(train(tiny, data, tmp_path), uninterrupted)
 
 

@@ -1,4 +1,4 @@
-"""One tiny training run, for the soak test to kill: `python tiny_run.py RESULTS_DIR`."""
+"""One tiny training run, for tests to kill: `python tiny_run.py RESULTS_DIR [SEED]`."""
 
 import dataclasses
 import sys
@@ -27,6 +27,7 @@ with installed():
             epochs=4,
             batch_size=32,
             mixed_precision="none",
+            seed=int(sys.argv[2]) if len(sys.argv) > 2 else 0,
             results_dir=sys.argv[1],
         ),
         faces,
