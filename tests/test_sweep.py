@@ -117,7 +117,9 @@ def sweep_process(tmp_path, stub):
     """Start the sweep of `tiny_grid` in a process of its own, with a Ctrl-C of its own."""
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT / 'tests')!r}]\n"
-        "from pathlib import Path; import test_sweep\n"
+        "import signal; from pathlib import Path; import test_sweep\n"
+        # A shell's background jobs inherit that they ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"folder = Path({str(tmp_path)!r})\n"
         f"test_sweep.run_here(test_sweep.tiny_grid(folder), {str(stub)!r})\n"
     )
