@@ -150,6 +150,10 @@ def _seeds(seeds):
         count = int(seeds)
     except (TypeError, ValueError):
         raise ValueError(f"seeds must be a list or a number of seeds; got {seeds!r}.") from None
+    if count < 1:
+        raise ValueError(
+            f"seeds is how many there are, 1 for seed 0 alone, or a list; got {seeds!r}."
+        )
     return _values("seed", list(range(count)))
 
 

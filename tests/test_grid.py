@@ -77,6 +77,7 @@ def test_a_point_named_twice_is_there_once():
         ("include: [{epoch: 3}]", "Unknown parameter 'epoch'"),
         ("include: {epochs: 3}", "include must be a list"),
         ("seeds: few", "seeds must be a list or a number"),
+        ("seeds: 0", "seeds is how many there are, 1 for seed 0 alone"),
         ("{seeds: 2, parameters: {seed: 1}}", "not both"),
         ("[a", "not valid YAML"),
         ("text", "must hold parameters"),
