@@ -9,7 +9,7 @@ import os
 import warnings
 from pathlib import Path
 
-from fer_lib import emotions, readers, splits, storage
+from fer_lib import emotions, readers, splits
 from fer_lib.datasets import classes
 from fer_lib.datasets.cards import SPLITS, Card, Dataset, home
 from fer_lib.datasets.ckplus import CKPLUS, load_ckplus
@@ -24,7 +24,7 @@ from fer_lib.datasets.fer2013 import (
     has_data,
     load_fer2013,
 )
-from fer_lib.datasets.ferplus import FERPLUS, load_ferplus
+from fer_lib.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
 from fer_lib.datasets.folders import AFFECTNET, FER2013PLUS, JAFFE, RAFDB, TFEID
 from fer_lib.datasets.roboflow import FACEREC2, fetch_facerec2, load_facerec2
 from fer_lib.datasets.usage import named, split_by_usage
@@ -125,7 +125,7 @@ def describe(name, loaded=None):
     """
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
-    card = emotions.lookup(DATASETS, name, "data set").card
+    _, card, folder = emotions.lookup(DATASETS, name, "data set")
     lines = [
         card.title,
         f"Source: {card.source}",
@@ -134,7 +134,7 @@ def describe(name, loaded=None):
         *(f"Official {split}: {sum(n):,} faces {n}" for split, n in card.counts.items()),
         f"Cite: {card.citation}",
         f"Access: {card.access}",
-        f"Looked for in: {storage.fer_home() / 'datasets' / name}",
+        f"Looked for in: {home(folder or name)}",
         f"Known defects: {card.notes}",
     ]
     return "\n".join([*lines, *_loaded_lines(loaded)])
@@ -189,6 +189,7 @@ def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
 DATASETS = {
     "fer2013": FER2013,
     "ferplus": FERPLUS,
+    "ferplus_soft": FERPLUS_SOFT,
     "ckplus": CKPLUS,
     "facerec2": FACEREC2,
     "tfeid": TFEID,

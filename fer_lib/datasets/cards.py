@@ -21,10 +21,17 @@ class Card(typing.NamedTuple):
 
 
 class Dataset(typing.NamedTuple):
-    """A loader, which returns `{"train", "validation", "test"}` of `Faces`, and its card."""
+    """A loader, which returns `{"train", "validation", "test"}` of `Faces`, and its card.
+
+    Args:
+        load: The loader.
+        card: What is known of the data set.
+        folder: Its folder in FER_HOME/datasets, where that is not called as the data set.
+    """
 
     load: typing.Callable
     card: Card
+    folder: str | None = None
 
 
 def home(name):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -100,25 +101,28 @@ def load_ferplus(*, protocol="majority", votes_file=None, on_error="raise", spli
     file = _find_votes(votes_file)
     votes, usage, named = read_votes(file)
     faces = readers.read(pixels, on_error=on_error)
-    rows = _check_join(faces, votes, usage, pixels, file)
-    labels, reasons = choose(np.where(votes[rows] <= 1, 0, votes[rows]))
-    reasons = np.where(named[rows], reasons, "has no image name")
-    keep = np.flatnonzero(reasons == "")
-    kept = dataclasses.replace(
-        faces[keep],
-        labels=labels[keep],
-        label_set=emotions.FERPLUS8,
-        skipped=(
-            *faces.skipped,
-            *(f"row {row + 1}: {why}" for row, why in zip(rows, reasons, strict=True) if why),
-        ),
-    )
-    parts = split_by_usage(kept, f"FER+ {protocol}", split_seed=split_seed)
+    _check_join(faces, votes, usage, pixels, file)
+    labels, reasons = choose(np.where(votes <= 1, 0, votes))
+    reasons = np.where(named, reasons, "has no image name")
+    # Split as FER-2013: a face is held out under both label sets, so models may start from another.
+    parts = split_by_usage(faces, f"FER+ {protocol}", split_seed=split_seed)
     version = f"({file.name} {storage.file_hash(file)[:8]})"
     return {
-        split: dataclasses.replace(part, name=f"{part.name} {version}")
+        split: dataclasses.replace(_relabel(part, labels, reasons), name=f"{part.name} {version}")
         for split, part in parts.items()
     }
+
+
+def _relabel(faces, labels, reasons):
+    """Give faces the labels of their rows; those whose row has a reason are left out with it."""
+    dropped = [(row, reasons[row]) for row in faces.ids if reasons[row]]
+    kept = faces[np.flatnonzero(reasons[faces.ids] == "")]
+    return dataclasses.replace(
+        kept,
+        labels=labels[kept.ids],
+        label_set=emotions.FERPLUS8,
+        skipped=(*faces.skipped, *(f"row {row + 1}: {why}" for row, why in dropped)),
+    )
 
 
 def read_votes(path):
@@ -189,7 +193,7 @@ def _find_votes(name):
 
 
 def _check_join(faces, votes, usage, pixels, file):
-    """Return the row of each face, or raise if the two files' rows do not correspond."""
+    """Raise if the two files' rows do not correspond."""
     rows = faces.ids
     if faces.usage is None:
         raise ValueError(f"{pixels} must have a column Usage: FER+ is joined by row.")
@@ -210,7 +214,6 @@ def _check_join(faces, votes, usage, pixels, file):
             f"Only {agreement:.0%} of the labels in {pixels} are the most voted ones of {file}: "
             "FER+ is joined by row, so both need their original order."
         )
-    return rows
 
 
 FERPLUS = Dataset(
@@ -236,3 +239,5 @@ FERPLUS = Dataset(
         "FER-2013's duplicates remain",
     ),
 )
+# The same faces with the taggers' votes as targets, for `Experiment.dataset`.
+FERPLUS_SOFT = Dataset(functools.partial(load_ferplus, protocol="soft"), FERPLUS.card, "ferplus")
