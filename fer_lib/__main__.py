@@ -1,10 +1,9 @@
 """Command line: `python -m fer_lib COMMAND`."""
 
 import argparse
-import shutil
 import sys
 
-_MODEL = "an exported file or a run's folder (the latest run in runs/)"
+_MODEL = "a shipped model's name, a run's folder or an exported file (default)"
 
 
 def main(arguments=None):
@@ -25,12 +24,18 @@ def main(arguments=None):
     copies.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     copies.add_argument("--to", required=True, metavar="DIR", help="folder of the copies")
     copies.set_defaults(function=_publish)
+    files = commands.add_parser("export", help="make small files of a run, with a model card")
+    files.add_argument("run", metavar="RUN", help="folder of a finished run")
+    files.add_argument("--to", required=True, metavar="DIR", help="folder of the files")
+    files.add_argument("--name", default="classifier", help="what their names start with")
+    files.add_argument("--formats", nargs="+", metavar="FORMAT", help="keras litert litert_int8 …")
+    files.set_defaults(function=_export)
     data = commands.add_parser("describe", help="print the card of a data set")
     data.add_argument("dataset", help="its name")
     data.set_defaults(function=_describe)
     photos = commands.add_parser("predict", help="name the expressions in photos or folders")
     photos.add_argument("paths", nargs="+", metavar="PATH", help="photos, or folders of them")
-    photos.add_argument("--model", help=_MODEL)
+    photos.add_argument("--model", default="default", help=_MODEL)
     photos.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
     photos.add_argument("--overwrite", action="store_true", help="even if that file is there")
     photos.add_argument("--annotated", metavar="DIR", help="write the photos with boxes and names")
@@ -38,7 +43,7 @@ def main(arguments=None):
     photos.set_defaults(function=_predict)
     video = commands.add_parser("video", help="follow the expressions of a video over time")
     video.add_argument("source", metavar="IN", help="video file, or number of a camera")
-    video.add_argument("--model", help=_MODEL)
+    video.add_argument("--model", default="default", help=_MODEL)
     video.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
     video.add_argument("--annotated", metavar="FILE", help="write the video with boxes and names")
     video.add_argument("--timeline", metavar="FILE", help="write a figure of emotions over time")
@@ -48,11 +53,11 @@ def main(arguments=None):
     video.set_defaults(function=_video)
     webcam = commands.add_parser("webcam", help="a live window: Esc or q quit, s, r, m")
     webcam.add_argument("--camera", type=int, default=0, help="number of the camera (0)")
-    webcam.add_argument("--model", help=_MODEL)
+    webcam.add_argument("--model", default="default", help=_MODEL)
     webcam.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
     webcam.set_defaults(function=_webcam)
     page = commands.add_parser("page", help="a local web page: photos, webcam, video")
-    page.add_argument("--model", help=_MODEL)
+    page.add_argument("--model", default="default", help=_MODEL)
     page.add_argument("--port", type=int, help="port on this machine")
     page.set_defaults(function=_page)
     check = commands.add_parser("audit", help="check a run or a data set for what fools people")
@@ -109,6 +114,16 @@ def _publish(options):
     return 0
 
 
+def _export(options):
+    from fer_lib import model_card
+    from fer_lib.runs import load_run
+
+    run = load_run(options.run)
+    table = model_card.ship(run, options.to, name=options.name, formats=options.formats)
+    print(table.round(4).to_string())
+    return 0
+
+
 def _describe(options):
     from fer_lib.datasets import describe
 
@@ -117,11 +132,11 @@ def _describe(options):
 
 
 def _predict(options):
-    from fer_lib import photos, recognition
+    from fer_lib import photos
 
     table = photos.predict_photos(
         options.paths,
-        recognition.find_model(options.model),
+        options.model,
         detector=options.detector,
         annotated=options.annotated,
         out=options.out,
@@ -132,11 +147,11 @@ def _predict(options):
 
 
 def _video(options):
-    from fer_lib import photos, recognition, video
+    from fer_lib import photos, video
 
     table = video.predict_video(
         options.source,
-        recognition.find_model(options.model),
+        options.model,
         every=options.every,
         detector=options.detector,
         out=options.out,
@@ -149,17 +164,17 @@ def _video(options):
 
 
 def _webcam(options):
-    from fer_lib import recognition, webcam
+    from fer_lib import webcam
 
-    model = recognition.find_model(options.model)
-    print(*webcam.show_webcam(model, options.camera, detector=options.detector), sep="\n")
+    lines = webcam.show_webcam(options.model, options.camera, detector=options.detector)
+    print(*lines, sep="\n")
     return 0
 
 
 def _page(options):
-    from fer_lib import page, recognition
+    from fer_lib import page
 
-    page.serve(recognition.find_model(options.model), port=options.port, show=print)
+    page.serve(options.model, port=options.port, show=print)
     return 0
 
 
@@ -179,7 +194,11 @@ def _sweep(options):
 
     grid, show = read_grid(options.grid), lambda text: print(text, flush=True)
     if options.status:
-        waiting = slurm.queued(grid) if shutil.which("squeue") else ()
+        try:
+            waiting = slurm.queued(grid)
+        except OSError as error:  # SLURM's commands are there, but no controller answers
+            show(f"Queued points are not known: {error}")
+            waiting = ()
         show(sweep.status(grid, waiting).to_string(index=False))
         return 0
     if options.collect:

@@ -1,4 +1,4 @@
-"""Export: classifiers as LiteRT and ONNX files, and how far each differs from the original.
+"""Export: classifiers as small Keras, LiteRT and ONNX files, and what each loses by it.
 
 An exported network is the whole recogniser, as the Keras model is: raw `uint8` faces in,
 probabilities out. The order of its emotions lies in a JSON file beside it. To add a format: one
@@ -6,9 +6,12 @@ entry in `FORMATS`.
 """
 
 import csv
+import functools
 import importlib
 import io
+import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +36,8 @@ class Format(NamedTuple):
 
     Args:
         ending: What follows the name that the files of one export share.
-        convert: Function from a traced network and calibration images to the file's `bytes` and
-            a dict of what its description says besides.
+        convert: Function from a `_Network` and calibration images to the file's `bytes` and a
+            dict of what its description says besides.
         calibrated: Whether it needs calibration faces.
     """
 
@@ -46,7 +49,7 @@ class Format(NamedTuple):
 def export(
     model_or_run, folder, *, formats=None, calibration=None, label_set=None, name="classifier"
 ):
-    """Write a classifier as LiteRT and ONNX files, each with its description beside it.
+    """Write a classifier as Keras, LiteRT and ONNX files, each with its description beside it.
 
     Args:
         model_or_run: A `keras.Model` from `uint8` faces `(n, height, width)` to probabilities,
@@ -73,7 +76,7 @@ def export(
     images = None
     if any(spec.calibrated for spec in chosen.values()):
         images = _calibration_images(model_or_run, model, calibration)
-    trace = _trace(_in_float32(model))
+    network = _Network(_in_float32(model))
     about = {
         "label_set": list(label_set),
         "face_size": list(model.input_shape[1:]),
@@ -82,7 +85,7 @@ def export(
     }
     paths = {key: Path(folder) / (name + spec.ending) for key, spec in chosen.items()}
     for key, spec in chosen.items():
-        content, notes = spec.convert(trace, images)
+        content, notes = spec.convert(network, images)
         _write(paths[key], content, {"format": key, **about, **notes})
     return paths
 
@@ -184,6 +187,17 @@ def _in_float32(model):
     return twin
 
 
+class _Network:
+    """A classifier on its way into files."""
+
+    def __init__(self, model):
+        self.model = model
+
+    @functools.cached_property
+    def trace(self):
+        return _trace(self.model)
+
+
 def _trace(model):
     """Return the model as a `tf.function` from any number of faces, its weights constants."""
     import keras
@@ -215,19 +229,41 @@ def _converter(trace, **settings):
     return converter
 
 
-def _litert(trace, _):
-    return _converter(trace).convert(), {}
+def _keras(network, _):
+    """Round the weights to half precision, which compresses the file to half its size."""
+    import keras
+
+    twin = keras.models.model_from_json(network.model.to_json())
+    twin.set_weights([_rounded(values) for values in network.model.get_weights()])
+    with tempfile.TemporaryDirectory() as folder:
+        plain, packed = Path(folder) / "plain.keras", Path(folder) / "packed.keras"
+        twin.save(plain)
+        with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w") as target:
+            for name in source.namelist():
+                target.writestr(name, source.read(name), zipfile.ZIP_DEFLATED)
+        return packed.read_bytes(), {"weights": "rounded to float16"}
 
 
-def _litert_float16(trace, _):
+def _rounded(values):
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16).astype(values.dtype)
+    return np.where(np.isfinite(half), half, values)
+
+
+def _litert(network, _):
+    return _converter(network.trace).convert(), {}
+
+
+def _litert_float16(network, _):
     import tensorflow as tf
 
     half = tf.lite.TargetSpec(supported_types=[tf.float16])
     optimizations = [tf.lite.Optimize.DEFAULT]
-    return _converter(trace, optimizations=optimizations, target_spec=half).convert(), {}
+    converter = _converter(network.trace, optimizations=optimizations, target_spec=half)
+    return converter.convert(), {}
 
 
-def _litert_int8(trace, images):
+def _litert_int8(network, images):
     """Quantise weights per channel and activations per tensor (Jacob et al. 2018, 1712.05877).
 
     The head stays in floating point, or its probabilities would be multiples of 1/256 that do not
@@ -244,7 +280,7 @@ def _litert_int8(trace, images):
 
     debug = tf.lite.experimental
     converter = _converter(
-        trace, optimizations=[tf.lite.Optimize.DEFAULT], representative_dataset=batches
+        network.trace, optimizations=[tf.lite.Optimize.DEFAULT], representative_dataset=batches
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a deprecated interpreter inside the debugger
@@ -274,13 +310,14 @@ def _worst_layers(debugger):
     ]
 
 
-def _onnx(trace, _):
+def _onnx(network, _):
     try:
         tf2onnx = importlib.import_module("tf2onnx")
     except ImportError as error:
         raise ImportError(
             f"Format 'onnx' needs the package tf2onnx: pip install tf2onnx ({error})."
         ) from None
+    trace = network.trace
     model, _ = tf2onnx.convert.from_function(trace, trace.input_signature, opset=17)
     return model.SerializeToString(), {}
 
@@ -292,6 +329,7 @@ def _write(path, content, about):
 
 
 FORMATS = {
+    "keras": Format(".keras", _keras),
     "litert": Format(".tflite", _litert),
     "litert_float16": Format("_float16.tflite", _litert_float16),
     "litert_int8": Format("_int8.tflite", _litert_int8, calibrated=True),

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib import detection, episodes, photos, storage
+from fer_lib.meaning import MEANING, RESTRICTIONS, describe_errors
+from fer_lib.predictor import PREDICTORS, load_predictor, sidecar
 from fer_lib.recognition import Recogniser
 from fer_lib.video import predict_video
 from fer_lib.webcam import draw
@@ -16,26 +18,10 @@ from fer_lib.webcam import draw
 HOST = "127.0.0.1"
 _BUTTONS = ["download", "fullscreen"]  # not "share", which sends pictures to another site
 
-MEANING = """\
-# Apparent facial expressions
-
-What is named here is the **apparent expression** of a face: the class of {labels} that the model
-finds most likely in the pixels. It is **not what a person feels**: expressions are posed, hidden,
-cultural and ambiguous, and people who named the faces of FER-2013 agreed with its labels in about
-two of three cases. A "?" or "unsure" marks answers with a probability under {unsure:.0%}.
-
-{errors}
-
+PRIVACY = """\
 Everything stays on this computer: the page is served at {host} alone, and pictures, videos and
-tables are deleted when it ends.
-"""
-RESTRICTIONS = """\
-### Where such use is restricted
-In the European Union, inferring emotions of people **at work or in education** from their faces is
-prohibited, except for medical or safety reasons (AI Act, Regulation (EU) 2024/1689, Article
-5(1)(f)); elsewhere it counts as high-risk (Annex III), and the people concerned must be told
-(Article 50(3)). Faces are personal data, in many countries biometric data: ask the people first.
-Do not use this to decide about anybody: not on hiring, marks, credit, policing, care or guilt.
+tables are deleted when it ends. A "?" or "unsure" marks answers with a probability under
+{unsure:.0%}.
 """
 
 
@@ -54,18 +40,18 @@ def build_page(predictor, *, detector="auto", scores=None):
     detection.detect(
         np.zeros((1, 1), np.uint8), detector
     )  # what is missing is said before the page is up
-    text = MEANING.format(
-        labels=", ".join(predictor.label_set),
-        unsure=photos.UNSURE_BELOW,
-        errors=describe_errors(scores),
-        host=HOST,
-    )
+    text = [
+        "# Apparent facial expressions",
+        MEANING.format(labels=", ".join(predictor.label_set)),
+        describe_errors(scores),
+        PRIVACY.format(host=HOST, unsure=photos.UNSURE_BELOW),
+    ]
     with gradio.Blocks(
         title="fer_lib: apparent facial expressions",
         analytics_enabled=False,
         delete_cache=(600, 600),
     ) as page:
-        gradio.Markdown(text)
+        gradio.Markdown("\n\n".join(text))
         with gradio.Tab("Photo"):
             _photo_tab(gradio, predictor, detector)
         with gradio.Tab("Camera"):
@@ -97,8 +83,6 @@ def served(model, *, port=None, detector="auto", browser=False):
     gradio = _gradio()
     predictor, scores = model, None
     if not hasattr(model, "predict"):
-        from fer_lib.predictor import load_predictor
-
         predictor, scores = load_predictor(model), read_scores(model)
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="fer_lib-page-") as folder:
@@ -140,37 +124,20 @@ def serve(model, *, show=lambda text: None, **options):
 
 
 def read_scores(model):
-    """Return the scores of a run's folder or of a file in one, or `None`."""
-    path = Path(model)
-    folder = path if path.is_dir() else path.parent
-    scores = folder / "scores.json"
-    return storage.read_json(scores) if scores.is_file() else None
-
-
-def describe_errors(scores):
-    """Return, as Markdown, how often a model is wrong per class.
+    """Return the scores of a run's folder, of a file in one or of a shipped model.
 
     Args:
-        scores: What `scores.json` holds, or `None`.
+        model: What `load_predictor` takes.
+
+    Returns:
+        Dict with `test_name` and `test`, or `None` where the scores are not known.
     """
-    if scores is None:
-        return (
-            "**How often it is wrong** is not known for this model file; the scores lie in the "
-            "folder of the run that it came from (open the page with that folder)."
-        )
-    test = scores["test"]
-    lines = [
-        f"**How often it is wrong**, on {test['n']:,} faces of {scores['test_name']} that it had "
-        f"not learnt: {1 - test['accuracy']['value']:.0%} of all answers.",
-        "",
-        "| expression | faces of it that it misses | answers of it that are wrong |",
-        "|---|--:|--:|",
-    ]
-    lines += [
-        f"| {name} | {1 - of['recall']:.0%} | {1 - of['precision']:.0%} |"
-        for name, of in test["per_class"].items()
-    ]
-    return "\n".join(lines)
+    path = Path(PREDICTORS.get(model, model))
+    folder = path if path.is_dir() else path.parent
+    for file in (sidecar(path), folder / "scores.json"):
+        if file.is_file() and "test" in (scores := storage.read_json(file)):
+            return scores
+    return None
 
 
 def look_at_photo(image, predictor, detector="auto"):

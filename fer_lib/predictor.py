@@ -17,7 +17,10 @@ from fer_lib import storage
 from fer_lib.emotions import lookup, suggest
 
 # Name → file of a model that ships with the package.
-PREDICTORS = {}
+PREDICTORS = {
+    "default": storage.SHIPPED / "fer7_float16.tflite",
+    "ferplus": storage.SHIPPED / "ferplus_float16.tflite",
+}
 
 # Faces per call of the network. MobileNetV2 at 96 px, CPU time per face: 16 at once cost 10 %
 # less than 64, whose feature maps leave the cache, and as much as 8.
@@ -166,15 +169,18 @@ def read_sidecar(path):
 
 
 def _keras_predictor(path):
-    """Return the predictor of a run's `model.keras`, which is opened at once."""
+    """Return the predictor of a run's `model.keras` or an exported one, opened at once."""
     scores = path.with_name("scores.json")
-    if not scores.is_file():
+    if sidecar(path).is_file():
+        label_set = read_sidecar(path)["label_set"]
+    elif scores.is_file():
+        label_set = storage.read_json(scores)["test"]["per_class"]
+    else:
         raise FileNotFoundError(
             f"{path} does not say which emotion is which: it must lie in a finished run's folder "
             "(beside scores.json). Export the model with fer_lib.export.export(model, folder, "
             "label_set=...) and load that file."
         )
-    label_set = storage.read_json(scores)["test"]["per_class"]
     model = _load_keras_model(path)
     predictor = Predictor(path, label_set, model.input_shape[1:3], threads=1)
     predictor._idle.append(_keras_network(model))

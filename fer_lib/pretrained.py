@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_lib.storage import fer_home, file_hash
+from fer_lib.storage import SHIPPED, fer_home, file_hash
 
 # How Keras calls the files that it downloads, where that is not by backbone and width.
 _KERAS_FILES = {
@@ -16,6 +16,10 @@ _KERAS_FILES = {
     "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
     "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
 }
+
+
+# Backbone and width → run of this project's own whose backbone `weights="fer"` starts from.
+SHIPPED_STARTS = {("mobilenet_v2", 1.0): SHIPPED / "fer7.keras"}
 
 
 class Start(NamedTuple):
@@ -62,15 +66,22 @@ def find_weights(backbone, application, alpha, weights):
         )
     if weights == "imagenet":
         return _imagenet(backbone, application, alpha)
+    shipped = SHIPPED_STARTS.get((backbone, alpha))
     if weights == "fer":
-        raise FileNotFoundError(
-            f"No face-expression weights for {backbone} {alpha} are shipped with this version; "
-            'use weights="imagenet", a file, or None.'
-        )
+        if shipped is None:
+            known = ", ".join(f"{name} {width}" for name, width in SHIPPED_STARTS)
+            raise FileNotFoundError(
+                f"No face-expression weights of {backbone} {alpha} are shipped (those of {known} "
+                'are): use weights="imagenet", a file, or None.'
+            )
+        return _from_file(shipped, application, alpha, f"face expressions, {shipped.name}")
     if weights == "auto":
         try:
             return _imagenet(backbone, application, alpha)
         except FileNotFoundError as error:
+            if shipped:
+                start = find_weights(backbone, application, alpha, "fer")
+                return start._replace(notice=f"Starts from the shipped face model: {error}")
             notice = f"RANDOM START, no pretrained weights: {error}"
             return Start(None, "random start (no ImageNet weights to be had)", notice)
     path = Path(weights)
@@ -85,11 +96,14 @@ def resolve_auto(backbone, application, alpha):
     """Say what `weights="auto"` comes to.
 
     Returns:
-        `("imagenet" or None, notice)`: the notice is `""` where ImageNet's weights can be had.
+        `("imagenet", "fer" or None, notice)`: the notice is `""` where ImageNet's weights can be
+        had.
     """
     if not callable(application) and _local_file(backbone, alpha):
         return "imagenet", ""
     start = find_weights(backbone, application, alpha, "auto")
+    if start.notice and start.values:
+        return "fer", start.notice
     return ("imagenet" if start.values else None), start.notice
 
 

@@ -18,30 +18,6 @@ CUT_SIZE = (32, 24)
 HELD = 1
 
 
-def find_model(model=None, results_dir="runs"):
-    """Return the model to use: `model` if it is named, else that of the newest finished run.
-
-    Args:
-        model: What `load_predictor` takes, or `None`.
-        results_dir: Folder of runs.
-
-    Raises:
-        FileNotFoundError: If none is named and there is no finished run.
-    """
-    from fer_lib.runs import find_runs
-
-    if model is not None:
-        return model
-    try:
-        found = [run.folder for run in find_runs(results_dir).values()]
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error} Run notebooks/run_experiment.ipynb first, or name a run's folder or an "
-            "exported file as the model."
-        ) from None
-    return max(found, key=lambda folder: (folder / "scores.json").stat().st_mtime)
-
-
 class Recogniser:
     """Recognises the faces of frames that come one after the other.
 

@@ -7,6 +7,9 @@ import os
 import uuid
 from pathlib import Path
 
+# Models that come with the package; README.md there is their card.
+SHIPPED = Path(__file__).parent / "shipped"
+
 
 def fer_home():
     """Return the folder for data, weights and caches: `$FER_HOME`, else `~/.cache/fer_lib`.

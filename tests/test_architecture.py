@@ -59,6 +59,8 @@ ABOVE_DATA = {
     "runner",
     "plots",
     "export",
+    "model_card",
+    "meaning",
     "predictor",
     "audit",
     "checks",
@@ -243,5 +245,5 @@ def test_every_module_has_its_tests():
     parts["predictor"] = "export"
     parts["data"] = "plots_data"
     parts |= dict.fromkeys(("point", "slurm"), "sweep")
-    parts["synthetic_clip"] = "live_emotions"
+    parts |= {"synthetic_clip": "live_emotions", "meaning": "page"}
     assert all(parts.get(name) in tests for name in untested), untested

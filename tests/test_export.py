@@ -11,7 +11,7 @@ import pytest
 
 from fer_lib import storage
 from fer_lib.emotions import FER7
-from fer_lib.export import FORMATS, export, load_predictor, report
+from fer_lib.export import FORMATS, _rounded, export, load_predictor, report
 from fer_lib.predictor import sidecar
 from fer_lib.synthetic import make_faces
 
@@ -200,8 +200,26 @@ def test_a_corrupt_file_is_named(copy, content):
 
 
 def test_an_unknown_name_says_how_to_make_one():
-    with pytest.raises(FileNotFoundError, match=r"'default' is neither.*export\.export"):
-        load_predictor("default")
+    with pytest.raises(FileNotFoundError, match=r"'defalt' is neither.*'default'.*export\.export"):
+        load_predictor("defalt")
+
+
+def test_a_small_keras_file_holds_the_model_with_rounded_weights(model, tmp_path, faces):
+    path = export(model, tmp_path, formats=("keras",), label_set=FER7)["keras"]
+    whole = tmp_path / "whole.keras"
+    model.save(whole)
+    assert path.stat().st_size < 0.75 * whole.stat().st_size
+    predictor = load_predictor(path)
+    assert predictor.label_set == FER7
+    expected = model.predict(faces.images, verbose=0)
+    by_rounding = abs(predictor.predict(faces.images) - expected).max()
+    assert 0 < by_rounding < 0.05
+
+
+def test_numbers_that_half_precision_cannot_hold_stay():
+    values = np.array([1e6, 1.0, 1 / 3], np.float32)
+    rounded = _rounded(values)
+    assert rounded[0] == values[0] and rounded[1] == 1 and 0 < abs(rounded[2] - values[2]) < 1e-3
 
 
 def test_an_unknown_kind_of_file_lists_the_known(tmp_path):
@@ -225,7 +243,7 @@ def test_int8_without_calibration_is_refused(model, tmp_path):
 
 
 def test_export_refuses_unknown_formats_and_unfit_labels(model, tmp_path):
-    with pytest.raises(ValueError, match="Did you mean 'litert'|Known: 'litert'"):
+    with pytest.raises(ValueError, match="did you mean 'litert'|Known: 'keras', 'litert'"):
         export(model, tmp_path, formats=("lite",), label_set=FER7)
     with pytest.raises(ValueError, match="label_set must name the model's 7 outputs"):
         export(model, tmp_path, formats=("litert",), label_set=FER7[:3])

@@ -6,7 +6,7 @@ from conftest import ROOT
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
-from fer_lib import detection, recognition, synthetic_clip  # noqa: E402
+from fer_lib import detection, synthetic_clip  # noqa: E402
 
 NOTEBOOK = ROOT / "notebooks" / "live_emotions.ipynb"
 
@@ -32,12 +32,6 @@ def test_a_source_is_taken_as_it_is(fer_home):
     assert synthetic_clip.resolve_source("clip.mp4") == "clip.mp4"
     path = synthetic_clip.resolve_source("synthetic", 0.2)
     assert path.is_relative_to(fer_home) and path.exists()
-
-
-def test_without_a_run_a_model_must_be_named(tmp_path):
-    assert recognition.find_model("model.tflite", tmp_path) == "model.tflite"
-    with pytest.raises(FileNotFoundError, match="No finished run in .* name a run's folder"):
-        recognition.find_model(None, tmp_path)
 
 
 @pytest.mark.slow

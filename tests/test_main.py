@@ -90,12 +90,9 @@ def test_webcam_and_page_hand_over_their_options(called):
     assert called[1] == (("m",), {"port": 7999, "show": print})
 
 
-def test_without_a_model_the_newest_run_is_taken_and_without_a_run_it_is_an_error(
-    called, capsys, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    assert main(["predict", "a.png"]) == 1
-    assert "name a run's folder or an exported file" in capsys.readouterr().err
+def test_without_a_model_the_shipped_one_answers(called):
+    assert main(["predict", "a.png"]) == 0
+    assert called[0][0] == (["a.png"], "default")
 
 
 def test_audit_prints_its_findings_and_fails_with_a_check(called, capsys, tmp_path):
@@ -113,3 +110,14 @@ def test_a_stop_by_the_keyboard_is_one_line(monkeypatch, called, capsys):
     monkeypatch.setattr(video, "predict_video", stopped)
     assert main(["video", "in.mp4", "--model", "m"]) == 130
     assert "t.csv.part" in capsys.readouterr().err
+
+
+def test_the_state_of_a_sweep_is_told_though_slurm_does_not_answer(tmp_path, monkeypatch, capsys):
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'no controller' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    words = ["dataset=synthetic", "weights=None", f"results_dir={tmp_path}"]
+    assert main(["sweep", *words, "--status"]) == 0
+    out = capsys.readouterr().out
+    assert "not known: squeue failed: no controller" in out and "missing" in out

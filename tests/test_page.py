@@ -12,7 +12,7 @@ cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
 import clips  # noqa: E402
 
-from fer_lib import detection, page  # noqa: E402
+from fer_lib import detection, meaning, page  # noqa: E402
 from fer_lib.emotions import FER7  # noqa: E402
 
 PER_CLASS = {name: {"precision": 0.8, "recall": 0.7, "f1": 0.75, "n": 9} for name in FER7}
@@ -42,10 +42,12 @@ def test_errors_per_class_come_from_the_run(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps(SCORES))
     (tmp_path / "model.keras").touch()
     for model in (tmp_path, tmp_path / "model.keras"):
-        text = page.describe_errors(page.read_scores(model))
+        text = meaning.describe_errors(page.read_scores(model))
         assert "34% of all answers" in text and "3,589 faces of FER-2013 PublicTest" in text
         assert "| fear | 30% | 20% |" in text
-    assert "is not known" in page.describe_errors(page.read_scores(tmp_path / "x" / "m.tflite"))
+    assert "is not known" in meaning.describe_errors(page.read_scores(tmp_path / "x" / "m.tflite"))
+    (tmp_path / "m.tflite.json").write_text(json.dumps(SCORES | {"test_name": "its own"}))
+    assert page.read_scores(tmp_path / "m.tflite")["test_name"] == "its own"
 
 
 def test_without_gradio_its_extra_is_named(monkeypatch):

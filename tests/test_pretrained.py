@@ -118,9 +118,22 @@ def test_auto_is_resolved_to_what_can_be_had(fer_home, monkeypatch):
     assert pretrained.resolve_auto("tiny", "Tiny", 1.0) == ("imagenet", "")
 
 
-def test_fer_weights_are_an_error_while_none_are_shipped():
-    with pytest.raises(FileNotFoundError, match="No face-expression weights for tiny"):
+def test_fer_weights_of_another_backbone_name_the_shipped_ones():
+    with pytest.raises(FileNotFoundError, match=r"of tiny 1.0 are shipped \(those of mobilenet_v2"):
         find("fer")
+
+
+def test_where_imagenets_cannot_be_had_a_shipped_start_is_taken(tmp_path, monkeypatch):
+    shipped = tmp_path / "shipped.keras"
+    models.build_classifier("tiny", weights=str(put(tmp_path / "x.weights.h5", 4))).save(shipped)
+    monkeypatch.setitem(pretrained.SHIPPED_STARTS, ("tiny", 1.0), shipped)
+    for weights in ("fer", "auto"):
+        start = find(weights)
+        assert values(start) == {4.0}
+        assert start.origin.startswith("face expressions, shipped.keras, sha256 ")
+    assert start.notice.startswith("Starts from the shipped face model: no ImageNet weights")
+    name, notice = pretrained.resolve_auto("tiny", "Tiny", 1.0)
+    assert name == "fer" and notice == start.notice
 
 
 def test_the_model_starts_from_the_file(tmp_path):

@@ -1,0 +1,167 @@
+"""Shipping a classifier: small files of a run, scored one by one, and their model card."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_lib import datasets, metrics, storage
+from fer_lib.experiment import Experiment
+from fer_lib.export import export, load_predictor
+from fer_lib.meaning import MEANING, RESTRICTIONS
+from fer_lib.predictor import sidecar
+
+FORMATS = ("keras", "litert_float16", "litert_int8")
+_CONFUSIONS = 6
+
+
+def ship(run, folder, *, name="classifier", formats=None):
+    """Export a run, score every file on validation and test, and write the model card.
+
+    Which file to use is to be chosen by the validation columns.
+
+    Args:
+        run: A finished `Run`; its data set is loaded again.
+        folder: Where the files go: those of `export.export`, the test scores in the JSON file
+            beside each, and `<name>.md`, the card.
+        name: What the files' names start with.
+        formats: Keys of `export.FORMATS`; by default `FORMATS`.
+
+    Returns:
+        `pandas.DataFrame`, one row per file: `file_mb`, `same_label` (share of test faces with
+        the run's own answer), and of both splits accuracy, macro-F1 and log loss.
+
+    Raises:
+        ValueError: If the run is not finished or its data has changed.
+    """
+    if not run.finished:
+        raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
+    data = datasets.load_dataset(run.experiment.dataset)
+    if not np.array_equal(data["test"].ids, run.predictions["ids"]):
+        raise ValueError(f"{data['test'].name} no longer holds the faces that {run.folder} scored.")
+    formats = FORMATS if formats is None else formats
+    paths = export(run, folder, formats=formats, calibration=data["train"], name=name)
+    rows, scores = {}, {}
+    for path in paths.values():
+        rows[path.name], scores[path.name] = _score_file(path, run, data)
+        about = storage.read_json(sidecar(path))
+        tested = {"test_name": data["test"].name, "test": scores[path.name]}
+        storage.write_json(sidecar(path), about | tested)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    with storage.replacing(Path(folder) / f"{name}.md") as path:
+        path.write_text(write_card(run, name, scores, table), encoding="utf-8")
+    return table
+
+
+def _score_file(path, run, data):
+    predictor = load_predictor(path)
+    answers = {split: predictor.predict(data[split].images) for split in ("validation", "test")}
+    same = answers["test"].argmax(axis=1) == run.predictions["probabilities"].argmax(axis=1)
+    row = {"file_mb": path.stat().st_size / 1e6, "same_label": float(same.mean())}
+    for split, probabilities in answers.items():
+        for metric in ("accuracy", "macro_f1", "log_loss"):
+            row[f"{split}_{metric}"] = metrics.METRICS[metric](data[split].classes, probabilities)
+    test = data["test"]
+    return row, metrics.score(test.classes, answers["test"], test.label_set)
+
+
+def write_card(run, name, scores, table):
+    """Return the model card as Markdown (Mitchell et al. 2019, arXiv:1810.03993).
+
+    Args:
+        run: The `Run` that the files came from.
+        name: The model's name.
+        scores: Dict from file name to `metrics.score` on test.
+        table: What `ship` returns.
+    """
+    test = next(iter(scores.values()))
+    labels = ", ".join(test["per_class"])
+    parts = [
+        f"# {name}",
+        MEANING.format(labels=labels),
+        f"Input: grey faces, `uint8` `(n, height, width)`, 0 to 255. Output: `float32` "
+        f"`(n, {len(test['per_class'])})`, probabilities in the order {labels}.",
+        "## How it was made",
+        _origin(run),
+        f"## Scores on {run.scores['test_name']} (n = {test['n']:,})",
+        "The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over faces "
+        "of one run; they hold nothing of the spread between seeds.",
+        _file_lines(scores, table),
+        f"### Per class, of {next(iter(scores))}",
+        _class_lines(test),
+        "### Most frequent errors",
+        _confusion_lines(test),
+        "## What it must not be used for",
+        RESTRICTIONS.partition("\n")[2],
+        "## Licence",
+        "The weights are this project's own training (MIT). They were fitted on photographs "
+        "that belong to their owners and come for research use; see the data set's card "
+        f"(`python -m fer_lib describe {run.experiment.dataset}`).",
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _origin(run):
+    data, commit = run.environment["data"], run.environment.get("git", {}).get("commit")
+    lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
+    lines += [
+        f"- started from: {run.scores['weights']}",
+        f"- epoch {run.scores['best_epoch']} of {len(run.history)}, chosen by "
+        f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
+        f"- run folder: `{run.folder.name}`",
+    ]
+    return "\n".join([*lines, "", "```bash", command(run.experiment), "```"])
+
+
+def command(experiment):
+    """Return the papermill command of an experiment, with the parameters not at their defaults.
+
+    >>> command(Experiment(dataset="synthetic", epochs=3))
+    'papermill notebooks/run_experiment.ipynb out.ipynb -p dataset synthetic -p epochs 3'
+    """
+    defaults = Experiment()
+    given = {
+        field.name: value
+        for field in dataclasses.fields(experiment)
+        if (value := getattr(experiment, field.name)) != getattr(defaults, field.name)
+    }
+    words = [f"-p {name} {value}" for name, value in given.items()]
+    return " ".join(["papermill notebooks/run_experiment.ipynb out.ipynb", *words])
+
+
+def _file_lines(scores, table):
+    lines = ["| file | MB | accuracy | macro-F1 | log loss |", "|---|--:|---|---|---|"]
+    for file, of in scores.items():
+        cells = [_interval(of[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
+        lines.append(f"| {file} | {table.loc[file, 'file_mb']:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _interval(score):
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+
+
+def _class_lines(test):
+    from scipy.stats import binomtest
+
+    lines = ["| class | n | recall | precision | F1 |", "|---|--:|---|--:|--:|"]
+    for label, of in test["per_class"].items():
+        found = round(of["recall"] * of["n"])
+        ends = binomtest(found, of["n"]).proportion_ci(method="wilson") if of["n"] else (0, 1)
+        recall = _interval({"value": of["recall"], "low": ends[0], "high": ends[1]})
+        lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {of['f1']:.3f} |")
+    return "\n".join([*lines, "", "Recall with Wilson intervals."])
+
+
+def _confusion_lines(test):
+    labels, counts = list(test["per_class"]), np.array(test["confusion"])
+    np.fill_diagonal(counts, 0)
+    worst = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSIONS]
+    cells = [np.unravel_index(place, counts.shape) for place in worst]
+    return "\n".join(
+        f"- {labels[true]} taken for {labels[guess]}: {counts[true, guess]} of "
+        f"{test['per_class'][labels[true]]['n']}"
+        for true, guess in cells
+        if counts[true, guess]
+    )
