@@ -29,6 +29,7 @@ def main(arguments=None):
     files.add_argument("--to", required=True, metavar="DIR", help="folder of the files")
     files.add_argument("--name", default="classifier", help="what their names start with")
     files.add_argument("--formats", nargs="+", metavar="FORMAT", help="keras litert litert_int8 …")
+    files.add_argument("--cross", metavar="FILE", help="table of notebooks/cross_dataset.ipynb")
     files.set_defaults(function=_export)
     data = commands.add_parser("describe", help="print the card of a data set")
     data.add_argument("dataset", help="its name")
@@ -119,7 +120,10 @@ def _export(options):
     from fer_lib.runs import load_run
 
     run = load_run(options.run)
-    table = model_card.ship(run, options.to, name=options.name, formats=options.formats)
+    cross = model_card.read_cross(options.cross, run) if options.cross else None
+    table = model_card.ship(
+        run, options.to, name=options.name, formats=options.formats, cross=cross
+    )
     print(table.round(4).to_string())
     return 0
 

@@ -5,6 +5,7 @@ Every face is told why it was added or left out, and none is a copy of a face th
 
 import csv
 import functools
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,34 @@ def add_faces(
     table = pd.DataFrame(rows, columns=COLUMNS)
     table.attrs["notice"] = notice or "Compared with the data set by pixels alone."
     return faces, table
+
+
+def contact_sheet(folder, table, *, detector="auto", size=48):
+    """Return the faces of a table of `add_faces` that want a look, for `plots.plot_faces`.
+
+    What was left out is not kept, so its faces are cut out of the photographs once more.
+
+    Args:
+        folder: The folder or CSV file that was given to `add_faces`.
+        table: Its table, or some rows of it. The outliers and what was refused are returned.
+        detector: The detector that was given to `add_faces`.
+        size: Side of the crops in pixels.
+
+    Returns:
+        `(images, captions)`: `uint8` array of shape `(n, size, size)`, and of each face its
+        emotion and why it stands here.
+    """
+    folder = Path(folder)
+    root = folder.parent if folder.is_file() else folder
+    images, captions = [np.empty((0, size, size), np.uint8)], []
+    for row in table[table.outlier | (table.verdict == "refused")].itertuples():
+        image = photos.read_photo(root / row.photo)
+        face = detection.detect(image, detector)[row.face - 1]
+        images.append(detection.crop_faces(image, [face], size))
+        reason = row.reason or "far from the other faces of its class"
+        lines = textwrap.wrap(f"{row.verdict}: {reason}", 24, break_on_hyphens=False)
+        captions.append("\n".join([row.emotion, *lines]))
+    return np.concatenate(images), captions
 
 
 def extend(faces, added):

@@ -240,7 +240,7 @@ def _keras(network, _):
         twin.save(plain)
         with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w") as target:
             for name in source.namelist():
-                target.writestr(name, source.read(name), zipfile.ZIP_DEFLATED)
+                target.writestr(name, source.read(name), zipfile.ZIP_BZIP2)
         return packed.read_bytes(), {"weights": "rounded to float16"}
 
 

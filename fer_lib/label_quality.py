@@ -194,6 +194,22 @@ def label_issues(faces, probabilities, *, method="self_confidence"):
     return table.sort_values(["quality", "row"], ignore_index=True)
 
 
+def contact_sheet(faces, issues):
+    """Return the faces of a ranking with given and suggested label, for `plots.plot_faces`.
+
+    Args:
+        faces: `Faces`.
+        issues: Table of `label_issues`, or some rows of it.
+
+    Returns:
+        `(images, captions)`: `uint8` array of shape `(n, height, width)` and a list of strings,
+        in the order of the table.
+    """
+    rows = issues.itertuples()
+    captions = [f"{row.label} →\n{row.suggested}?\nquality {row.quality:.2f}" for row in rows]
+    return faces.images[issues.row], captions
+
+
 def vote_errors(faces, votes):
     """Tell which labels FER+'s taggers contradict.
 

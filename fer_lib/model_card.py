@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_lib import datasets, metrics, storage
+from fer_lib import calibration, datasets, metrics, storage
 from fer_lib.experiment import Experiment
 from fer_lib.export import export, load_predictor
 from fer_lib.meaning import MEANING, RESTRICTIONS
@@ -14,9 +14,10 @@ from fer_lib.predictor import sidecar
 
 FORMATS = ("keras", "litert_float16", "litert_int8")
 _CONFUSIONS = 6
+_ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
 
 
-def ship(run, folder, *, name="classifier", formats=None):
+def ship(run, folder, *, name="classifier", formats=None, cross=None):
     """Export a run, score every file on validation and test, and write the model card.
 
     Which file to use is to be chosen by the validation columns.
@@ -27,6 +28,7 @@ def ship(run, folder, *, name="classifier", formats=None):
             beside each, and `<name>.md`, the card.
         name: What the files' names start with.
         formats: Keys of `export.FORMATS`; by default `FORMATS`.
+        cross: Rows of `cross_dataset.cross_table` for this run, which the card repeats, or `None`.
 
     Returns:
         `pandas.DataFrame`, one row per file: `file_mb`, `same_label` (share of test faces with
@@ -41,17 +43,37 @@ def ship(run, folder, *, name="classifier", formats=None):
     if not np.array_equal(data["test"].ids, run.predictions["ids"]):
         raise ValueError(f"{data['test'].name} no longer holds the faces that {run.folder} scored.")
     formats = FORMATS if formats is None else formats
-    paths = export(run, folder, formats=formats, calibration=data["train"], name=name)
+    model, temperature = _calibrated(run, data["validation"])
+    labels = data["test"].label_set
+    paths = export(
+        model, folder, formats=formats, calibration=data["train"], label_set=labels, name=name
+    )
     rows, scores = {}, {}
     for path in paths.values():
         rows[path.name], scores[path.name] = _score_file(path, run, data)
-        about = storage.read_json(sidecar(path))
-        tested = {"test_name": data["test"].name, "test": scores[path.name]}
-        storage.write_json(sidecar(path), about | tested)
+        about = storage.read_json(sidecar(path)) | {
+            "source": run.folder.name,
+            "temperature": temperature,
+            "test_name": data["test"].name,
+            "test": scores[path.name],
+        }
+        storage.write_json(sidecar(path), about)
     table = pd.DataFrame.from_dict(rows, orient="index")
     with storage.replacing(Path(folder) / f"{name}.md") as path:
-        path.write_text(write_card(run, name, scores, table), encoding="utf-8")
+        card = write_card(run, name, scores, table, temperature, cross)
+        path.write_text(card, encoding="utf-8")
     return table
+
+
+def _calibrated(run, validation):
+    """Return the run's model and its temperature; a run of an earlier version has none yet."""
+    model = run.model()
+    if "temperature" in run.scores:
+        return model, run.scores["temperature"]
+    answers = run.predictions["validation_probabilities"]
+    temperature = calibration.fit_temperature(validation.targets, answers)
+    calibration.store_temperature(model, temperature)
+    return model, temperature
 
 
 def _score_file(path, run, data):
@@ -66,7 +88,7 @@ def _score_file(path, run, data):
     return row, metrics.score(test.classes, answers["test"], test.label_set)
 
 
-def write_card(run, name, scores, table):
+def write_card(run, name, scores, table, temperature, cross=None):
     """Return the model card as Markdown (Mitchell et al. 2019, arXiv:1810.03993).
 
     Args:
@@ -74,6 +96,8 @@ def write_card(run, name, scores, table):
         name: The model's name.
         scores: Dict from file name to `metrics.score` on test.
         table: What `ship` returns.
+        temperature: What the logits were divided by, fitted on validation.
+        cross: See `ship`.
     """
     test = next(iter(scores.values()))
     labels = ", ".join(test["per_class"])
@@ -90,8 +114,11 @@ def write_card(run, name, scores, table):
         _file_lines(scores, table),
         f"### Per class, of {next(iter(scores))}",
         _class_lines(test),
+        "### Calibration",
+        _calibration_lines(run, test, temperature),
         "### Most frequent errors",
         _confusion_lines(test),
+        "" if cross is None else _cross_lines(cross),
         "## What it must not be used for",
         RESTRICTIONS.partition("\n")[2],
         "## Licence",
@@ -99,7 +126,7 @@ def write_card(run, name, scores, table):
         "that belong to their owners and come for research use; see the data set's card "
         f"(`python -m fer_lib describe {run.experiment.dataset}`).",
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def _origin(run):
@@ -131,9 +158,10 @@ def command(experiment):
 
 
 def _file_lines(scores, table):
+    shown = ("accuracy", "macro_f1", "log_loss")
     lines = ["| file | MB | accuracy | macro-F1 | log loss |", "|---|--:|---|---|---|"]
     for file, of in scores.items():
-        cells = [_interval(of[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
+        cells = [_interval(of[metric]) for metric in shown]
         lines.append(f"| {file} | {table.loc[file, 'file_mb']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -154,6 +182,20 @@ def _class_lines(test):
     return "\n".join([*lines, "", "Recall with Wilson intervals."])
 
 
+def _calibration_lines(run, test, temperature):
+    probabilities = run.predictions["probabilities"]
+    if "temperature" in run.scores:
+        probabilities = calibration.apply_temperature(probabilities, 1 / temperature)
+    before = metrics.expected_calibration_error(run.predictions["labels"], probabilities)
+    after = _interval(test["expected_calibration_error"])
+    return (
+        f"Logits were divided by {temperature:.2f}, which no answer changes. It was fitted to "
+        "the targets of validation, which are the votes where the model was trained on votes. "
+        "Expected calibration error against the most voted or only label of the test faces: "
+        f"{before:.3f} before, {after} after."
+    )
+
+
 def _confusion_lines(test):
     labels, counts = list(test["per_class"]), np.array(test["confusion"])
     np.fill_diagonal(counts, 0)
@@ -165,3 +207,46 @@ def _confusion_lines(test):
         for true, guess in cells
         if counts[true, guess]
     )
+
+
+def _cross_lines(cross):
+    lines = [
+        "## On other data sets",
+        "",
+        "Over the emotions that model and data set share; faces of other emotions are left out.",
+        "",
+        "| faces | n | emotions | accuracy | macro-F1 | left out | seen in training |",
+        "|---|--:|--:|---|---|---|--:|",
+    ]
+    for row in cross.to_dict("records"):
+        cells = [
+            _interval({key: row[metric + end] for key, end in _ENDS})
+            for metric in ("accuracy", "macro_f1")
+        ]
+        left = row["left_out"] if isinstance(row["left_out"], str) and row["left_out"] else "none"
+        seen = "not known" if pd.isna(row["seen"]) else int(row["seen"])
+        scores = " | ".join(cells)
+        lines.append(
+            f"| {row['test']} | {row['n']:,} | {row['emotions']} | {scores} | {left} | {seen} |"
+        )
+    return "\n".join(lines)
+
+
+def read_cross(path, run):
+    """Return a run's rows of a table that `notebooks/cross_dataset.ipynb` wrote.
+
+    Args:
+        path: CSV file.
+        run: The `Run`.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    table = pd.read_csv(path)
+    own = table["model"].str.startswith(run.label())
+    rows = table[own & (table["trained_on"] == run.experiment.dataset)]
+    if rows.empty:
+        raise ValueError(
+            f"{path} has no row of {run.label()}, trained on {run.experiment.dataset}."
+        )
+    return rows

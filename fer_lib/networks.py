@@ -81,9 +81,12 @@ def _mini_xception(x):
     for number in "ab":
         x = _convolve(x, 8, f"1{number}", padding="valid")
     for block, filters in enumerate((16, 32, 64, 128), 2):
-        shortcut = layers.Conv2D(
-            filters, 1, 2, padding="same", use_bias=False, name=f"{block}_shortcut_conv"
-        )(x)
+        # The published 1 x 1 convolution of stride 2 in two layers: TensorFlow 2.21 with oneDNN
+        # corrupts memory where it trains that one on batches of changing size.
+        shortcut = layers.MaxPooling2D(1, 2, name=f"{block}_shortcut_pool")(x)
+        shortcut = layers.Conv2D(filters, 1, use_bias=False, name=f"{block}_shortcut_conv")(
+            shortcut
+        )
         shortcut = layers.BatchNormalization(name=f"{block}_shortcut_bn")(shortcut)
         for number in "ab":
             x = layers.SeparableConv2D(

@@ -5,6 +5,7 @@ Everything about the points lies in `sweep/` in the folder of their runs, named 
 `<run>.failed.json` if it failed.
 """
 
+import dataclasses
 import logging
 import os
 import signal
@@ -187,7 +188,7 @@ def _execute(experiment, notebook):
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     logging.info("\n%s %s on %s", _now(), experiment.name, socket.gethostname())
-    parameters = experiment.identity() | {"results_dir": experiment.results_dir}
+    parameters = dataclasses.asdict(experiment)
     with storage.replacing(point_file(experiment, ".ipynb")) as output:
         try:
             papermill.execute_notebook(

@@ -89,7 +89,9 @@ def find_weights(backbone, application, alpha, weights):
         raise FileNotFoundError(
             f"weights must be 'auto', 'imagenet', 'fer', None or a file; {weights!r} is no file."
         )
-    return _from_file(path, application, alpha, str(path.name))
+    in_run = (path.parent / "experiment.json").is_file()
+    label = f"run {path.parent.name}" if in_run else path.name
+    return _from_file(path, application, alpha, label)
 
 
 def resolve_auto(backbone, application, alpha):

@@ -13,9 +13,25 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fer_lib import datasets, metrics, models, pretrained, storage, training
+from fer_lib import (
+    calibration,
+    complexity,
+    datasets,
+    devices,
+    distillation,
+    distribution,
+    metrics,
+    models,
+    pretrained,
+    storage,
+    targets,
+    training,
+    views,
+)
 from fer_lib.runs import Run
 
+# Splits that are predicted and scored, and what their arrays' names begin with.
+_SCORED = {"test": "", "validation": "validation_"}
 PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
 
 
@@ -38,6 +54,35 @@ def resolve(experiment):
     return experiment, notices
 
 
+def set_up(experiment):
+    """Prepare this process for an experiment; before TensorFlow or JAX computes anything.
+
+    Args:
+        experiment: An `Experiment`.
+
+    Returns:
+        List of sentences that the reader must see.
+
+    Raises:
+        ValueError: If this machine can not do what `device`, `distribute` or `deterministic`
+            ask for; the message says why.
+        FileNotFoundError: If a teacher of `distill_from` is not there.
+    """
+    devices.choose(experiment.device)
+    distillation.load_teachers(experiment.distill_from)
+    if experiment.deterministic:
+        devices.make_deterministic()
+    with distribution.data_parallel(experiment.distribute) as count:
+        distribution.check_batch(experiment.batch_size, count)
+    if count == 1:
+        return []
+    return [
+        f"Each step's {experiment.batch_size} faces are shared by {count} devices. learning_rate "
+        "stays as it is: for a batch_size n times as large, the linear rule is n times the rate "
+        "(distribution.scaled)."
+    ]
+
+
 def build_model(experiment, data):
     """Build the classifier of a resolved experiment for its data, from its seed.
 
@@ -45,9 +90,8 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `datasets.load_dataset`.
     """
-    on_gpu = any("gpu" in device.lower() for device in keras.distribution.list_devices())
     mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and on_gpu
+        experiment.mixed_precision == "auto" and devices.on_gpu()
     )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
@@ -64,12 +108,13 @@ def _build_classifier(experiment, data):
         classes=len(data["train"].label_set),
         alpha=experiment.alpha,
         weights=experiment.weights,
-        unfreeze=experiment.unfreeze,
+        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
         batch_norm=experiment.batch_norm,
         image_size=experiment.image_size,
         face_size=data["train"].images.shape[1:],
         dense=experiment.dense,
         dropout=experiment.dropout,
+        attention=experiment.attention,
     )
 
 
@@ -87,43 +132,102 @@ def run(experiment, data=None, model=None):
         The finished `Run`.
 
     Raises:
-        ValueError: If the run's folder holds another experiment or was made with other faces.
+        ValueError: If the run's folder holds another experiment or was made with other faces, or
+            the machine or a teacher does not fit; see `set_up` and `distillation`.
+        MemoryError: If a step does not fit into the device's memory.
     """
     experiment, _ = resolve(experiment.validate())
     result = Run(Path(experiment.results_dir) / experiment.name)
     _claim(result.folder, experiment)
     if result.finished and data is None:
         return result
+    set_up(experiment)
     data = data or datasets.load_dataset(experiment.dataset)
     _record_environment(result, data)
     if result.finished:
         return result
     model = model or build_model(experiment, data)
-    history = training.fit(
-        model,
-        (data["train"].images, data["train"].targets),
-        (data["validation"].images, data["validation"].targets),
-        stages=_stages(experiment),
-        folder=result.folder,
-        batch_size=experiment.batch_size,
-        optimizer=experiment.optimizer,
-        schedule=experiment.schedule,
-        weight_decay=experiment.weight_decay,
-        label_smoothing=experiment.label_smoothing,
-        class_weight=experiment.class_weight,
-        augmentation=experiment.augmentation,
-        batch_norm=experiment.batch_norm,
-        monitor=experiment.monitor,
-        patience=experiment.patience,
-        cache=experiment.cache,
-        seed=experiment.seed,
-    )
-    with storage.replacing(result.folder / "model.keras") as path:
-        model.save(path)
-    best = training.best_epoch(history, experiment.monitor)
-    _write_results(result.folder, experiment, data, model, best)
+    teachers = distillation.load_teachers(experiment.distill_from)
+    with devices.explaining_memory(experiment.batch_size):
+        history = _fit(experiment, data, model, teachers, result.folder)
+        temperature = _calibrate(experiment, model, data["validation"])
+        with storage.replacing(result.folder / "model.keras") as path:
+            model.save(path)
+        answers = {split: _predict(experiment, model, data[split]) for split in _SCORED}
+    about = {
+        "dataset": experiment.dataset,
+        "train_name": data["train"].name,
+        "train_n": len(data["train"]),
+        "weights": model.origin,
+        "best_epoch": training.best_epoch(history, experiment.monitor),
+        "selected_by": experiment.monitor,
+        "temperature": temperature,
+        "parameters": model.count_params(),
+        "multiply_adds": complexity.multiply_adds(model),
+    }
+    if teachers:
+        about["teachers"] = [distillation.describe_teacher(teacher) for teacher in teachers]
+    _write_results(result.folder, about, data, answers)
     shutil.rmtree(result.folder / "checkpoint")
     return result
+
+
+def _predict(experiment, model, faces):
+    predict = functools.partial(model.predict, batch_size=256, verbose=0)
+    return views.predict_tta(predict, faces.images, experiment.test_time_augmentation)
+
+
+def _calibrate(experiment, model, faces):
+    """Fit a temperature on the validation faces, put it into the model and return it."""
+    answers = _predict(experiment, model, faces)
+    temperature = calibration.fit_temperature(faces.targets, answers)
+    calibration.store_temperature(model, temperature)
+    return temperature
+
+
+def _fit(experiment, data, model, teachers, folder):
+    """Train the model on the devices that are asked for and return the history."""
+    aims = data["train"].targets
+    if teachers:
+        aims = targets.distill(
+            aims,
+            distillation.ask_teachers(teachers, data["train"]),
+            weight=experiment.distill_weight,
+            temperature=experiment.distill_temperature,
+        )
+    with distribution.data_parallel(experiment.distribute) as count:
+        # A model that was built outside of this block is on one device only.
+        trained = model if count == 1 else build_model(experiment, data)
+        history = training.fit(
+            trained,
+            (data["train"].images, aims),
+            (data["validation"].images, data["validation"].targets),
+            stages=_stages(experiment),
+            folder=folder,
+            batch_size=experiment.batch_size,
+            optimizer=experiment.optimizer,
+            schedule=experiment.schedule,
+            weight_decay=experiment.weight_decay,
+            layer_decay=experiment.layer_decay,
+            ema=experiment.ema,
+            loss=experiment.loss,
+            label_smoothing=experiment.label_smoothing,
+            class_weight=experiment.class_weight,
+            sampling=experiment.sampling,
+            augmentation=experiment.augmentation,
+            mixing=experiment.mixing,
+            mixing_alpha=experiment.mixing_alpha,
+            batch_norm=experiment.batch_norm,
+            monitor=experiment.monitor,
+            patience=experiment.patience,
+            cache=experiment.cache,
+            parallel=count,
+            seed=experiment.seed,
+        )
+        weights = trained.get_weights()
+    if trained is not model:
+        model.set_weights(weights)
+    return history
 
 
 def _claim(folder, experiment):
@@ -154,28 +258,33 @@ def _record_environment(result, data):
 
 
 def _stages(experiment):
-    head = 0 if experiment.unfreeze == "top" else min(experiment.head_epochs, experiment.epochs - 1)
+    mode, rate = experiment.unfreeze, experiment.learning_rate
+    head = min(experiment.head_epochs, experiment.epochs - 1)
+    # On top of features that are random the head has nothing to learn.
+    at_random = experiment.backbone in models.NETWORKS and experiment.weights is None
+    if mode == "top" or at_random:
+        head = 0
     rest = experiment.epochs - head
-    stages = [training.Stage("head", "top", head, experiment.head_learning_rate)] if head else []
-    mode = experiment.unfreeze
-    return [*stages, training.Stage(mode, mode, rest, experiment.learning_rate)]
+    stages = [training.Stage("head", "top", head, experiment.head_learning_rate)]
+    if mode == "progressive":
+        stages += [training.Stage("100", "100", rest // 2, rate)]
+        mode, rest = "all", rest - rest // 2
+    stages += [training.Stage(mode, mode, rest, rate)]
+    return [stage for stage in stages if stage.epochs]
 
 
-def _write_results(folder, experiment, data, model, best):
-    predictions, scores = (
-        {},
-        {
-            "dataset": experiment.dataset,
-            "train_name": data["train"].name,
-            "train_n": len(data["train"]),
-            "weights": model.origin,
-            "best_epoch": best,
-            "selected_by": experiment.monitor,
-        },
-    )
-    for split, prefix in (("test", ""), ("validation", "validation_")):
-        faces = data[split]
-        probabilities = model.predict(faces.images, batch_size=256, verbose=0)
+def _write_results(folder, about, data, answers):
+    """Write the predictions and, last, their scores.
+
+    Args:
+        folder: The run's folder.
+        about: Dict that `scores.json` begins with.
+        data: Dict of `Faces`.
+        answers: Dict of the model's probabilities for `"test"` and `"validation"`.
+    """
+    predictions, scores = {}, dict(about)
+    for split, prefix in _SCORED.items():
+        faces, probabilities = data[split], answers[split]
         predictions |= {
             f"{prefix}ids": faces.ids,
             f"{prefix}labels": faces.classes,
@@ -183,7 +292,12 @@ def _write_results(folder, experiment, data, model, best):
         }
         scores |= {
             f"{split}_name": faces.name,
-            split: metrics.score(faces.classes, probabilities, faces.label_set),
+            split: metrics.score(
+                faces.classes,
+                probabilities,
+                faces.label_set,
+                targets=faces.targets if faces.labels.ndim == 2 else None,
+            ),
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)

@@ -6,6 +6,7 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 
 import dataclasses
 import functools
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from fer_lib.experiment import Experiment
 
 # What a report needs of a run: no model, no face and no row of the data.
 PUBLISHED = ("experiment.json", "environment.json", "history.csv", "scores.json")
-HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+HEADLINE = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "log_loss",
+    "brier_score",
+    "expected_calibration_error",
+)
+COSTS = ("parameters", "multiply_adds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +69,23 @@ class Run:
     @functools.cached_property
     def predictions(self):
         """Dict of arrays: `ids, labels, probabilities` of the test faces, and the same of the
-        validation faces with `validation_` before the name."""
+        validation faces with `validation_` before the name.
+
+        Raises:
+            FileNotFoundError: If the folder has none, as copies of `publish` have.
+        """
+        if not self.has_predictions:
+            raise FileNotFoundError(
+                f"{self.folder} holds no predictions.npz (published copies leave it out): use "
+                "the folder that the run wrote."
+            )
         with np.load(self.folder / "predictions.npz", allow_pickle=False) as arrays:
             return dict(arrays)
+
+    @property
+    def has_predictions(self):
+        """Whether the run's folder holds its predictions; a published copy does not."""
+        return (self.folder / "predictions.npz").exists()
 
     @property
     def finished(self):
@@ -122,15 +145,20 @@ class Run:
         return ax
 
     def scores_table(self):
-        """Return the headline scores on test and validation with their intervals, as a table."""
+        """Return the headline scores on test and validation with their intervals, as a table.
+
+        A score that the run's version of fer_lib did not have shows a dash.
+        """
         rows = {}
         for split in ("test", "validation"):
             name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
-            rows[name] = {metric: _interval(self.scores[split][metric]) for metric in HEADLINE}
+            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
 
 
 def _interval(score):
+    if score is None:
+        return "–"
     return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
 
 
@@ -170,8 +198,73 @@ def find_runs(results_dir="runs", pattern="*"):
 
 def _table_order(result):
     e = result.experiment
-    mode = ("top", "100", "all").index(e.unfreeze)
+    mode = ("top", "100", "progressive", "all").index(e.unfreeze)
     return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
+
+
+class SharedFaces(typing.NamedTuple):
+    """What several runs answered about the same faces; see `same_faces`."""
+
+    labels: np.ndarray
+    probabilities: dict
+    label_set: tuple
+
+
+def same_faces(found, split="test"):
+    """Return what runs answered about the faces that all of them scored.
+
+    Args:
+        found: `{label: Run}`, such as from `find_runs` or `comparable`.
+        split: `"test"` or `"validation"`.
+
+    Returns:
+        `(labels, probabilities, label_set)`: `int64` array of shape `(n,)`, `{label: float32
+        array of shape (n, classes)}`, and emotion names.
+
+    Raises:
+        ValueError: If the runs scored other faces, labels or label orders.
+        FileNotFoundError: If a run holds no predictions.
+    """
+    first, *others = found
+    for other in others:
+        if reason := _unlike(found[first], found[other], split):
+            raise ValueError(
+                f"{other} can not be compared with {first} on {split}: the runs have other "
+                f"{reason}. Compare runs of one data set and split (runs.comparable finds them)."
+            )
+    prefix = "" if split == "test" else "validation_"
+    probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
+    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
+    return SharedFaces(labels, probabilities, label_set)
+
+
+def comparable(found, label):
+    """Return those of `{label: Run}` whose predictions are of the same test faces as one run's.
+
+    Args:
+        found: `{label: Run}`.
+        label: The run to compare with. Without predictions of its own the result is empty.
+    """
+    with_them = {k: run for k, run in found.items() if run.has_predictions}
+    if label not in with_them:
+        return {}
+    return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
+
+
+def _unlike(run, other, split):
+    """Return in what the faces that two runs scored differ, or `None`."""
+    if _label_set(run) != _label_set(other):
+        return "emotions or another order of them"
+    prefix = "" if split == "test" else "validation_"
+    for kind in ("ids", "labels"):
+        ours, theirs = (r.predictions.get(f"{prefix}{kind}") for r in (run, other))
+        if ours is None or not np.array_equal(ours, theirs):
+            return f"{kind} of the faces"
+    return None
+
+
+def _label_set(run):
+    return tuple(run.scores["test"]["per_class"])
 
 
 def publish(folders, to):
@@ -230,13 +323,26 @@ def _row(result):
     if not result.finished:
         return row | {"state": f"epoch {len(result.history)} of {experiment.epochs}"}
     scores = result.scores
-    row |= {"state": "finished", "started_from": scores["weights"], "test": scores["test_name"]}
-    row |= {"n": scores["test"]["n"], "best_epoch": scores["best_epoch"]}
+    row |= {"state": "finished", "started_from": scores["weights"]}
+    row |= {"best_epoch": scores["best_epoch"]}
+    row |= {name: scores[name] for name in COSTS if name in scores}
+    return row | score_columns(scores)
+
+
+def score_columns(scores):
+    """Return the columns of `runs_table` that hold scores, as a dict.
+
+    Args:
+        scores: Dict of a run's `scores.json`. A headline score that it lacks has no column.
+    """
+    columns = {"test": scores["test_name"], "n": scores["test"]["n"]}
     for metric in HEADLINE:
-        row[metric] = scores["test"][metric]["value"]
-        row[f"{metric}_low"] = scores["test"][metric]["low"]
-        row[f"{metric}_high"] = scores["test"][metric]["high"]
-    return row
+        if score := scores["test"].get(metric):
+            columns[metric] = score["value"]
+            columns |= {f"{metric}_{end}": score[end] for end in ("low", "high")}
+    for metric in ("accuracy", "macro_f1"):
+        columns[f"validation_{metric}"] = scores["validation"][metric]["value"]
+    return columns
 
 
 def summary_table(table):

@@ -19,32 +19,13 @@ from fer_lib import checkpoints
 from fer_lib.emotions import lookup
 from fer_lib.feed import Feed
 from fer_lib.metrics import METRICS
+from fer_lib.mixing import MIXING
 from fer_lib.models import set_trainable
+from fer_lib.optimizers import OPTIMIZERS, SCHEDULES, build_optimizer, plateau, rate_factors
+from fer_lib.targets import CLASS_WEIGHTS, LOSSES, SAMPLING, class_weights, drawing_chances, smooth
 
 MONITORS = {"val_macro_f1": max, "val_accuracy": max, "val_loss": min}
 CACHE = ("auto", "none")
-CLASS_WEIGHTS = (None, "balanced")
-
-OPTIMIZERS = {
-    "adamw": lambda rate, decay: keras.optimizers.AdamW(rate, weight_decay=decay),
-    "adam": lambda rate, decay: keras.optimizers.Adam(rate),
-    "sgd": lambda rate, decay: keras.optimizers.SGD(
-        rate, momentum=0.9, nesterov=True, weight_decay=decay
-    ),
-    "rmsprop": lambda rate, decay: keras.optimizers.RMSprop(rate, weight_decay=decay),
-}
-
-
-def _cosine(rate, steps):
-    """Return a cosine decay to 0 after a linear warm-up over a tenth of the steps."""
-    warmup = steps // 10
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
-    )
-
-
-# Cosine: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
-SCHEDULES = {"constant": lambda rate, steps: rate, "cosine": _cosine}
 
 
 class Stage(NamedTuple):
@@ -74,13 +55,20 @@ def fit(
     optimizer="adamw",
     schedule="cosine",
     weight_decay=1e-4,
+    layer_decay=1.0,
+    ema=0.0,
+    loss="crossentropy",
     label_smoothing=0.0,
     class_weight=None,
+    sampling=None,
     augmentation="none",
+    mixing=None,
+    mixing_alpha=0.2,
     batch_norm="adapt",
     monitor="val_macro_f1",
     patience=None,
     cache="auto",
+    parallel=1,
     seed=0,
 ):
     """Train a classifier and leave it with the weights of its best epoch on validation.
@@ -96,14 +84,25 @@ def fit(
         optimizer: Key of `OPTIMIZERS`.
         schedule: Key of `SCHEDULES`, run once per stage.
         weight_decay: Decoupled weight decay (not with `"adam"`).
+        layer_decay: Factor of the learning rate for each step down; see
+            `optimizers.rate_factors`.
+        ema: Momentum of the weights' moving average, or 0. The averages are what is validated,
+            saved and handed on to the next stage.
+        loss: Key of `targets.LOSSES`, for training; `val_loss` is the cross-entropy in any case.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
         class_weight: `None`, or `"balanced"` to weigh each class by the inverse of its frequency.
+        sampling: `None`, or `"balanced"` to draw faces so that classes are equally likely.
         augmentation: Key of `AUGMENTATIONS`.
+        mixing: Key of `mixing.MIXING`, or `None`. Faces are mixed before they are augmented, and
+            `accuracy` is that on mixed ones.
+        mixing_alpha: See `mixing.mix`.
         batch_norm: See `models.set_trainable`.
         monitor: Key of `MONITORS`: the validation figure that chooses the epoch.
         patience: Epochs without a better one after which the last stage ends; `None` for never.
-        cache: `"auto"` computes the frozen layers once where that fits in memory; `"none"` never.
-        seed: Seed of order, dropout and augmentation.
+        cache: `"auto"` computes the frozen layers once where that fits in memory (not with
+            `mixing` or several devices); `"none"` never.
+        parallel: Number of devices of the `distribution.data_parallel` block around this call.
+        seed: Seed of order, dropout, augmentation and mixing.
 
     Returns:
         `pandas.DataFrame`, one row an epoch: `epoch` (from 1), `stage, loss, accuracy, val_loss,
@@ -115,15 +114,20 @@ def fit(
     lookup(MONITORS, monitor, "monitor")
     lookup(dict.fromkeys(CACHE), cache, "cache mode")
     lookup(dict.fromkeys(CLASS_WEIGHTS), class_weight, "class_weight")
-    make_optimizer = lookup(OPTIMIZERS, optimizer, "optimizer")
+    lookup(dict.fromkeys(SAMPLING), sampling, "sampling")
+    lookup(dict.fromkeys((None, *MIXING)), mixing, "mixing")
+    lookup(OPTIMIZERS, optimizer, "optimizer")
+    make_loss = lookup(LOSSES, loss, "loss")
     make_schedule = lookup(SCHEDULES, schedule, "schedule")
     folder = Path(folder)
     history = checkpoints.read_history(folder)
     if history:
         checkpoints.load_model(folder, len(history), model)
     steps = math.ceil(len(train[0]) / batch_size)
-    weights = _class_weights(train[1]) if class_weight == "balanced" else None
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    weights = class_weights(train[1]) if class_weight == "balanced" else None
+    chances = drawing_chances(train[1]) if sampling == "balanced" else None
+    targets = smooth(train[1], label_smoothing) if label_smoothing else train[1]
+    factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
     bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
     first = 0
     for stage in stages:
@@ -140,17 +144,24 @@ def fit(
                 cache=cache,
                 epochs=stage.epochs,
                 seed=seed,
+                mixing=mixing,
+                mixing_alpha=mixing_alpha,
+                parallel=parallel,
             )
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
-            feed.compile(make_optimizer(rate, weight_decay), loss)
+            tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema, factors=factors)
+            feed.compile(tuned, make_loss())
             if len(history) > first:
                 checkpoints.load_optimizer(folder, len(history), feed.trainer)
         while _unfinished(history, first, last, monitor, wait):
             epoch = len(history)
+            if schedule == "plateau":
+                losses = [row["val_loss"] for row in history[first:]]
+                tuned.learning_rate = plateau(stage.learning_rate, losses)
             row = {"epoch": epoch + 1, "stage": stage.name}
-            row |= _train_epoch(feed, train[1], weights, epoch, batch_size, bar)
+            row |= _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances)
             row |= _validate(feed, validation[1])
-            row["learning_rate"] = float(feed.trainer.optimizer.learning_rate)
+            row["learning_rate"] = float(keras.ops.convert_to_numpy(tuned.learning_rate))
             row["seconds"] = round(time.perf_counter() - started, 2)
             started = time.perf_counter()
             history.append(row)
@@ -183,7 +194,7 @@ def _unfinished(history, first, last, monitor, patience):
     return not (patience and rows and len(rows) - best_epoch(rows, monitor) >= patience)
 
 
-def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
+def _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances):
     before = bar.n
     logs = feed.train_epoch(
         targets,
@@ -191,6 +202,7 @@ def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
         epoch,
         batch_size,
         on_steps=lambda done: bar.update(before + done - bar.n),
+        chances=chances,
     )
     if not math.isfinite(logs["loss"]):
         raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
@@ -206,13 +218,6 @@ def _validate(feed, targets):
         "val_accuracy": METRICS["accuracy"](labels, probabilities),
         "val_macro_f1": METRICS["macro_f1"](labels, probabilities),
     }
-
-
-def _class_weights(targets):
-    """Return one weight per face: inverse class frequency, 1 on average."""
-    counts = targets.sum(axis=0)
-    per_class = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0)
-    return (targets @ per_class).astype(np.float32)
 
 
 def _log_to_tensorboard(folder, trainer, row):

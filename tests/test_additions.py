@@ -96,6 +96,33 @@ def test_crops_and_labels_belong_to_their_rows(photos):
     assert (table[table.verdict != "added"].crop == -1).all()
 
 
+def test_the_contact_sheet_shows_what_was_refused_and_says_why(photos):
+    from fer_lib import plots
+
+    _, table = add_faces(photos, DATA)
+    images, captions = additions.contact_sheet(photos, table)
+    places = {"tested.png": DATA["test"].images[3][:, ::-1], "validated.png": None}
+    refused = table[table.verdict == "refused"]
+    assert {name.rpartition("/")[2] for name in refused.photo} == set(places)
+    assert images.shape == (2, 48, 48) and images.dtype == np.uint8
+    row = [name.endswith("tested.png") for name in refused.photo].index(True)
+    assert np.abs(images[row].astype(int) - places["tested.png"]).mean() < 3
+    words = captions[row].replace("\n", " ")
+    assert words == f"sad refused: is a near-duplicate of test face {DATA['test'].ids[3]}"
+    plots.plot_faces(images, captions)
+    nothing, captions = additions.contact_sheet(photos, table[table.verdict == "added"])
+    assert len(nothing) == len(captions) == 0
+
+
+def test_an_outlier_is_on_the_contact_sheet(photos):
+    _, table = add_faces(photos, DATA)
+    table.loc[table.photo.str.endswith("good.png"), "outlier"] = True
+    images, captions = additions.contact_sheet(photos, table)
+    found = [number for number, caption in enumerate(captions) if "added: far" in caption]
+    assert len(images) == 3 and len(found) == 1
+    assert np.abs(images[found[0]].astype(int) - NEW.images[0]).mean() < 3
+
+
 def test_a_table_gives_labels_too_and_may_not_lead_out_of_its_folder(tmp_path):
     write(tmp_path, "a.png", NEW.images[0])
     (tmp_path / "list.csv").write_text("label,path\nANGER,a.png\nparty,b.png\n")

@@ -46,14 +46,28 @@ LEARNING = {
     "prefix_cache",
     "checkpoints",
     "feed",
+    "mixing",
+    "targets",
+    "optimizers",
+    "devices",
     "training",
 }
 ABOVE_DATA = {
     *LEARNING,
     "metrics",
+    "bootstrap",
+    "calibration",
+    "one_vs_rest",
+    "views",
+    "ensembles",
     "exploration",
     "label_quality",
     "additions",
+    "pitfalls",
+    "activation_maps",
+    "explain",
+    "peers",
+    "cross_dataset",
     "experiment",
     "runs",
     "runner",
@@ -84,6 +98,7 @@ ABOVE_DATA = {
     "sweep",
     "slurm",
     "distribution",
+    "distillation",
     "__main__",
 }
 
@@ -242,6 +257,7 @@ def test_every_module_has_its_tests():
     parts |= dict.fromkeys(("cards", "fer2013", "usage"), "datasets")
     parts |= dict.fromkeys(("ckplus", "files"), "folders")
     parts |= dict.fromkeys(("curves", "drawing", "scores"), "plots")
+    parts |= dict.fromkeys(("pitfall", "trainings", "rows", "faults", "reporting"), "pitfalls")
     parts["predictor"] = "export"
     parts["data"] = "plots_data"
     parts |= dict.fromkeys(("point", "slurm"), "sweep")

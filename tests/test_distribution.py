@@ -22,7 +22,7 @@ if backend == "tensorflow":
     four = [tf.config.LogicalDeviceConfiguration()] * 4
     tf.config.set_logical_device_configuration(cpu, four)
 import keras
-from fer_lib import distribution, models, synthetic, training
+from fer_lib import distribution, models, optimizers, synthetic
 from tiny_backbone import installed
 
 faces = synthetic.make_faces(128, seed=1)
@@ -31,7 +31,7 @@ with installed(), distribution.data_parallel(mode) as devices:
     model = models.build_classifier(
         "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
     )
-    optimizer = training.OPTIMIZERS["sgd"](0.1, 1e-3)
+    optimizer = optimizers.build_optimizer("sgd", 0.1, 1e-3)
     model.compile(optimizer, "categorical_crossentropy")
     history = model.fit(
         faces.images, faces.targets, batch_size=32, epochs=3, shuffle=False, verbose=0
@@ -77,6 +77,57 @@ def test_four_devices_train_like_one(backend):
     np.testing.assert_allclose(four["loss"], one["loss"], atol=TOLERANCE)
     np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=1e-4)
     assert one["loss"][-1] < one["loss"][0] - 100 * TOLERANCE  # it learned more than that
+
+
+RUN_CODE = """
+import json, sys
+backend, mode, folder = sys.argv[1:]
+if backend == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from fer_lib import runner, synthetic
+from fer_lib.experiment import Experiment
+from tiny_backbone import installed
+
+# No multiple of the batch, nor of the devices: 70 faces to train on, 37 to validate.
+counts = {"train": 70, "validation": 37, "test": 35}
+data = {s: synthetic.make_faces(n, seed=n) for s, n in counts.items()}
+with installed():
+    this = Experiment(
+        dataset="synthetic", backbone="tiny", weights=None, image_size=32, epochs=3, dropout=0.0,
+        batch_size=32, batch_norm="frozen" if backend == "tensorflow" else "adapt",
+        augmentation="none", mixed_precision="none", cache="none", learning_rate=0.01,
+        ema=0.5, layer_decay=0.5, mixing="mixup", distribute=mode, results_dir=folder,
+    )
+    notices = runner.set_up(this)
+    run = runner.run(this, data)
+print(json.dumps({
+    "notices": notices,
+    "loss": run.history.loss.tolist(),
+    "val_loss": run.history.val_loss.tolist(),
+    "probabilities": run.predictions["probabilities"].tolist(),
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_an_experiment_on_two_devices_is_the_one_on_one(backend, tmp_path):
+    pytest.importorskip(backend)
+    env = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT / "tests")}
+    env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    results = {}
+    for mode in ("none", "data"):
+        command = [sys.executable, "-c", RUN_CODE, backend, mode, tmp_path / mode]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results[mode] = json.loads(done.stdout.splitlines()[-1])
+    one, two = results["none"], results["data"]
+    assert not one["notices"] and "shared by 2 devices" in two["notices"][0]
+    for figure in ("loss", "val_loss", "probabilities"):
+        np.testing.assert_allclose(two[figure], one[figure], atol=1e-4)
+    assert abs(one["loss"][-1] - one["loss"][0]) > 0.01  # more than the tolerance
 
 
 def test_one_device_is_left_alone_and_data_is_refused():

@@ -5,10 +5,20 @@ import json
 import math
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_lib import augmentation, experiment, models, training
+from fer_lib import (
+    attention,
+    augmentation,
+    devices,
+    distribution,
+    experiment,
+    mixing,
+    models,
+    training,
+)
 from fer_lib.experiment import Experiment, from_notebook
 
 FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
@@ -35,6 +45,11 @@ def namespace(injected=None, **values):
         ("class_weight", "None", None),
         ("unfreeze", 100, "100"),  # what papermill makes of `-p unfreeze 100`
         ("alpha", 1, 1.0),
+        ("deterministic", True, True),
+        ("deterministic", "True", True),
+        ("deterministic", "true", True),
+        ("deterministic", "false", False),
+        ("attention", "None", None),
     ],
 )
 def test_what_papermill_passes_is_read_as_the_parameter_needs(name, given, stored):
@@ -60,6 +75,10 @@ def test_what_papermill_passes_is_read_as_the_parameter_needs(name, given, store
         ("dataset", 1.5),
         ("backbone", True),
         ("unfreeze", ["all"]),
+        ("deterministic", 2),
+        ("deterministic", "yes"),
+        ("deterministic", None),
+        ("ema", True),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_name(name, given):
@@ -80,6 +99,12 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(name, given):
         ("patience", 0),
         ("label_smoothing", 1),
         ("head_epochs", -1),
+        ("ema", 1),
+        ("layer_decay", 0),
+        ("layer_decay", 1.1),
+        ("mixing_alpha", 0),
+        ("distill_weight", 2),
+        ("distill_temperature", 0),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_range(name, given):
@@ -104,6 +129,13 @@ def test_every_number_has_a_range():
         ("augmentation", "standart", "standard"),
         ("cache", "non", "none"),
         ("mixed_precision", "bfloat", "bfloat16"),
+        ("unfreeze", "progresive", "progressive"),
+        ("attention", "cbm", "cbam"),
+        ("loss", "crossentropie", "crossentropy"),
+        ("sampling", "balance", "balanced"),
+        ("mixing", "mix", "mixup"),
+        ("distribute", "dat", "data"),
+        ("device", "gpus", "gpu"),
     ],
 )
 def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest):
@@ -123,11 +155,31 @@ def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest)
         ("class_weight", training.CLASS_WEIGHTS),
         ("augmentation", augmentation.AUGMENTATIONS),
         ("cache", training.CACHE),
+        ("unfreeze", ["progressive"]),
+        ("attention", attention.ATTENTION),
+        ("loss", training.LOSSES),
+        ("sampling", training.SAMPLING),
+        ("mixing", mixing.MIXING),
+        ("distribute", distribution.MODES),
+        ("device", devices.DEVICES),
     ],
 )
 def test_every_choice_of_the_library_is_valid(name, choices):
     for choice in choices:
         assert getattr(Experiment(**{name: choice}).validate(), name) == choice
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"backbone": "cnn4", "unfreeze": "progressive"}, "cnn4 has none: use unfreeze=.all"),
+        ({"backbone": "cnn4", "attention": "se"}, "cnn4 is none: use attention=None"),
+        ({"class_weight": "balanced", "sampling": "balanced"}, "twice: use one of them"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(**parameters).validate()
 
 
 def test_the_documented_parameters_are_the_fields():
@@ -153,7 +205,31 @@ def test_the_name_is_the_same_on_every_machine():
     assert again.name == Experiment().name
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("figures/runs/*/experiment.json")), ids=str)
+def test_a_published_run_keeps_its_name(path):
+    published = json.loads(path.read_text())
+    assert Experiment(**published).name == path.parent.name
+    assert set(Experiment(**published).identity()) == set(published) - {"results_dir"}
+
+
+def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
+    assert not {"attention", "ema", "deterministic"} & set(Experiment().identity())
+    assert Experiment(ema=0.99).identity() == Experiment().identity() | {"ema": 0.99}
+    assert Experiment(**Experiment(ema=0.99).identity()) == Experiment(ema=0.99)
+
+
 OTHERS = {
+    "attention": "se",
+    "layer_decay": 0.5,
+    "ema": 0.99,
+    "loss": "kl",
+    "sampling": "balanced",
+    "mixing": "mixup",
+    "distill_from": "teacher.tflite",
+    "distill_weight": 0.1,
+    "distribute": "none",
+    "device": "cpu",
+    "deterministic": True,
     "dataset": "synthetic",
     "backbone": "mobilenet",
     "weights": None,

@@ -1,13 +1,15 @@
 """feed: the same epoch whether the faces lie in memory, on the device or behind cached features."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
-from fer_lib import feed, models
+from fer_lib import feed, mixing, models
 
 
-def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, **settings):
+def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, chances=None, **settings):
     """Return weights, logs and validation probabilities after some epochs."""
     keras.utils.set_random_seed(3)
     model = models.build_classifier(tiny, weights=None, unfreeze=unfreeze)
@@ -18,7 +20,7 @@ def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, **settings):
     fed.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
     steps = []
     logs = [
-        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append)
+        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append, chances)
         for epoch in range(epochs)
     ]
     return model.get_weights(), logs, fed.predict(), steps
@@ -63,3 +65,90 @@ def test_a_table_returns_the_rows_of_its_array_in_their_dtype(rng):
     found = keras.ops.convert_to_numpy(feed.Table(rows)(np.array([4, 0, 4], np.int32)))
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, rows[[4, 0, 4]])
+
+
+def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chances=None, **settings):
+    """Return what one epoch hands to Keras's `fit`: faces, targets, weights."""
+    given = []
+
+    def fit(self, rows, targets, sample_weight=None, **options):
+        given.extend([rows, targets, sample_weight])
+        return types.SimpleNamespace(history={"loss": [0.0], "accuracy": [0.0]})
+
+    model = models.build_classifier(tiny, weights=None, unfreeze=settings.pop("unfreeze", "all"))
+    settings = {"augmentation": "none", "cache": "auto", "epochs": 2, "seed": 5} | settings
+    images, validation = faces["train"].images, faces["validation"].images
+    made = feed.Feed(model, images, validation, on_device=False, **settings)
+    made.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    targets = faces["train"].targets if targets is None else targets
+    made.train_epoch(targets, weights, epoch, 32, chances=chances)
+    return given
+
+
+def test_an_epoch_has_every_face_once_in_an_order_of_its_own(tiny, tiny_faces, monkeypatch):
+    numbers = np.eye(210, dtype=np.float32)
+    orders = [
+        fitted(tiny, tiny_faces, monkeypatch, epoch, numbers)[1].argmax(axis=1)
+        for epoch in (0, 0, 1)
+    ]
+    assert sorted(orders[0]) == list(range(210)) == sorted(orders[2])
+    assert (orders[0] == orders[1]).all() and (orders[0] != orders[2]).any()
+
+
+def test_faces_are_drawn_by_their_chances_anew_each_epoch(tiny, tiny_faces, monkeypatch):
+    numbers, chances = np.eye(210, dtype=np.float32), np.zeros(210)
+    chances[:3] = 0.5, 0.25, 0.25
+    draws = [
+        fitted(tiny, tiny_faces, monkeypatch, epoch, numbers, chances=chances)
+        for epoch in (0, 0, 1)
+    ]
+    counts = [np.bincount(drawn[1].argmax(axis=1), minlength=210) for drawn in draws]
+    for count in counts:
+        assert count.sum() == 210 and count[:3].sum() == 210
+        assert 80 < count[0] < 130 and 30 < count[1] < 75
+    assert (draws[0][1] == draws[1][1]).all() and (draws[0][1] != draws[2][1]).any()
+    images = tiny_faces["train"].images
+    np.testing.assert_array_equal(draws[0][0], images[draws[0][1].argmax(axis=1)])
+
+
+@pytest.mark.parametrize("unfreeze", ["top", "all"])  # also where the frozen layers could be cached
+def test_faces_are_mixed_with_their_targets_and_weights(tiny, tiny_faces, monkeypatch, unfreeze):
+    options = {"mixing": "mixup", "mixing_alpha": 1.0, "unfreeze": unfreeze}
+    numbers, weights = np.eye(210, dtype=np.float32), np.arange(210, dtype=np.float32)
+    epochs = [
+        fitted(tiny, tiny_faces, monkeypatch, epoch, numbers, weights, **options)
+        for epoch in (0, 0, 1)
+    ]
+    faces, targets, mixed = epochs[0]
+    assert ((targets > 0.01).sum(axis=1) == 2).mean() > 0.8
+    expected = np.tensordot(targets, tiny_faces["train"].images.astype(np.float32), 1)
+    np.testing.assert_allclose(faces, expected, atol=0.51)
+    np.testing.assert_allclose(mixed, targets @ weights, rtol=1e-3)
+    assert (epochs[1][0] == faces).all() and (epochs[2][0] != faces).any()
+
+
+@pytest.mark.parametrize("way", mixing.MIXING)
+def test_mixing_on_the_device_gives_the_same_training(tiny, tiny_faces, way):
+    exact = keras.backend.backend() == "tensorflow"
+    in_memory = fed(tiny, tiny_faces, on_device=False, mixing=way)
+    assert_same(in_memory, fed(tiny, tiny_faces, on_device=True, mixing=way), exact)
+
+
+def test_devices_share_each_step_and_the_last_one_evenly(tiny, tiny_faces, monkeypatch):
+    rows, _, _ = fitted(tiny, tiny_faces, monkeypatch, parallel=4)
+    assert len(rows) == 208  # of 210
+
+
+def test_predictions_for_several_devices_are_those_for_one(tiny, tiny_faces, monkeypatch):
+    one = fed(tiny, tiny_faces, epochs=1)[2]
+    predict = keras.Model.predict
+
+    def even(self, rows, batch_size, **options):
+        assert len(rows) % 3 == 0 and batch_size % 3 == 0
+        return predict(self, rows, batch_size=batch_size, **options)
+
+    monkeypatch.setattr(keras.Model, "predict", even)
+    faces = tiny_faces | {"validation": tiny_faces["validation"][:-1]}  # 139
+    three = fed(tiny, faces, epochs=1, parallel=3, on_device=False)[2]
+    np.testing.assert_allclose(three, one[:-1], atol=1e-5)

@@ -304,5 +304,11 @@ def test_the_real_faces_are_joined_in_every_protocol(real_data, home):
         loaded = datasets.load_dataset("ferplus", protocol=protocol)
         assert len(loaded["train"]) + len(loaded["validation"]) == training
         assert len(loaded["test"]) == test
-        assert sum("no image name" in reason for reason in loaded["test"].skipped) == 158
+        skipped = [reason for part in loaded.values() for reason in part.skipped]
+        assert sum("no image name" in reason for reason in skipped) == 158
     assert loaded["test"].labels.dtype == np.float32
+    by_name = datasets.load_dataset("ferplus_soft")
+    assert np.array_equal(by_name["test"].labels, loaded["test"].labels)
+    # Held out under both label sets, so that a model may start from one of the other.
+    held = datasets.load_dataset(home / "ferplus" / "fer2013.csv")["validation"].ids
+    assert set(loaded["validation"].ids) <= set(held) and len(held) == 2819

@@ -50,6 +50,17 @@ def test_planted_errors_stand_at_the_top_with_their_true_class(planted, probabil
     assert table.issue[:20].mean() >= 0.9 and not table.issue[200:].any()
 
 
+def test_the_contact_sheet_has_the_ranking_s_order_and_both_labels(planted, probabilities):
+    pytest.importorskip("cleanlab")
+    faces, _, _ = planted
+    table = label_quality.label_issues(faces, probabilities).head(3)
+    images, captions = label_quality.contact_sheet(faces, table)
+    assert (images == faces.images[table.row]).all()
+    first = table.iloc[0]
+    assert captions[0] == f"{first.label} →\n{first.suggested}?\nquality {first.quality:.2f}"
+    assert len(captions) == 3
+
+
 def test_a_face_is_judged_by_folds_that_do_not_hold_it_or_its_copy():
     # Labels at random: what fitted them, or a copy with the same label, would score above chance.
     rng = np.random.default_rng(0)

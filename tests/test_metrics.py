@@ -1,4 +1,4 @@
-"""metrics: scikit-learn is the oracle, resampling rows the slow way the bootstrap's."""
+"""metrics: scikit-learn and plain loops are the oracles, resampling rows the bootstrap's."""
 
 import json
 import subprocess
@@ -10,8 +10,19 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib import metrics
+from fer_lib import bootstrap, metrics
 from fer_lib.emotions import FER7
+
+
+def calibration_error(labels, p):
+    """The sum over Guo et al.'s bins, bin by bin."""
+    confidence, right, error = p.max(1) / p.sum(1), p.argmax(1) == labels, 0
+    for low in range(15):
+        inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+        if inside.any():
+            error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    return error
+
 
 ORACLES = {
     "accuracy": lambda labels, p: sklearn.metrics.accuracy_score(labels, p.argmax(1)),
@@ -28,7 +39,12 @@ ORACLES = {
     "top2_accuracy": lambda labels, p: sklearn.metrics.top_k_accuracy_score(
         labels, p, k=2, labels=range(p.shape[1])
     ),
+    "brier_score": lambda labels, p: (
+        p.shape[1] * sklearn.metrics.mean_squared_error(np.eye(p.shape[1])[labels], p)
+    ),
+    "expected_calibration_error": calibration_error,
 }
+BEST_AT_0 = ("log_loss", "brier_score", "expected_calibration_error")
 
 
 def predictions(seed=0, n=400, classes=7, signal=1.5):
@@ -52,7 +68,7 @@ def test_every_metric_agrees_with_scikit_learn(name, seed, n, classes):
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_every_metric_is_best_on_certain_and_right_probabilities(name):
     labels = np.arange(21) % 7
-    best = 0.0 if name == "log_loss" else 1.0
+    best = 0.0 if name in BEST_AT_0 else 1.0
     assert metrics.METRICS[name](labels, np.eye(7)[labels]) == pytest.approx(best, abs=1e-6)
 
 
@@ -96,7 +112,11 @@ def test_log_loss_is_the_same_for_both_float_dtypes_and_finite_for_a_certain_mis
 def test_the_fast_bootstrap_agrees_with_resampling_rows(name):
     labels, probabilities = predictions(n=120)
     fast = metrics._bootstrap(labels, probabilities, 4000, seed=1)[name]
-    slow = metrics._resample_rows(metrics.METRICS[name], labels, probabilities, 4000, seed=2)
+    slow = bootstrap.resample_rows(metrics.METRICS[name], labels, probabilities, 4000, seed=2)
+    if name == "expected_calibration_error":  # which resampling only raises
+        value = metrics.expected_calibration_error(labels, probabilities)
+        assert slow.mean() > value
+        slow += value - slow.mean()
     spread = slow.std()
     assert spread > 0
     assert fast.mean() == pytest.approx(slow.mean(), abs=0.1 * spread)
@@ -154,14 +174,6 @@ def test_score_repeats_with_the_seed_and_only_the_interval_changes_with_it():
     assert first == again
     assert first["log_loss"]["low"] != other["log_loss"]["low"]
     assert first["log_loss"]["value"] == other["log_loss"]["value"]
-
-
-def test_many_resamples_of_many_faces_come_in_blocks_that_cover_all():
-    values = np.arange(400_000.0)
-    drawn = metrics._resample_means([values, -values], 5, seed=0)
-    assert drawn[0] == pytest.approx(np.full(5, values.mean()), rel=0.01)
-    assert len(set(drawn[0])) == 5
-    assert (drawn[1] == -drawn[0]).all()
 
 
 def test_a_new_metric_is_scored_with_an_interval(monkeypatch):
@@ -223,6 +235,109 @@ def test_float16_sums_within_the_tolerance_are_accepted():
     assert result["log_loss"]["value"] == pytest.approx(
         metrics.log_loss(labels, probabilities), abs=1e-2
     )
+
+
+def test_the_brier_score_sums_over_all_classes():
+    labels = np.array([0, 1])
+    assert metrics.brier_score(labels, np.eye(3)[[1, 1]]) == 1.0  # (2 + 0) / 2
+    assert metrics.brier_score(labels, np.full((2, 3), 1 / 3)) == pytest.approx(2 / 3)
+
+
+def test_calibration_error_is_the_gap_of_confidence_and_accuracy():
+    labels = np.repeat([0, 1], [6, 4])
+    sure = np.tile([0.9, 0.1], (10, 1))  # right in 6 of 10 cases
+    assert metrics.expected_calibration_error(labels, sure) == pytest.approx(0.3)
+    assert metrics.expected_calibration_error(
+        labels, np.tile([0.6, 0.4], (10, 1))
+    ) == pytest.approx(0)
+
+
+def test_reliability_holds_every_face_in_the_bin_of_its_confidence():
+    labels, probabilities = predictions()
+    table = metrics.reliability(labels, probabilities)
+    low, high, confidence = (np.array(table[key]) for key in ("low", "high", "confidence"))
+    assert sum(table["n"]) == 400 and min(table["n"]) > 0
+    assert ((low < confidence) & (confidence <= high)).all()
+    assert np.allclose(high - low, 1 / 15)
+    right = np.dot(table["n"], table["accuracy"])
+    assert right == pytest.approx(400 * metrics.accuracy(labels, probabilities))
+    one = metrics.reliability([0], np.array([[1.0, 0.0]]))  # the last bin holds certainty
+    assert one["high"] == [1.0] and one["n"] == [1]
+
+
+def test_the_calibration_interval_of_a_calibrated_classifier_holds_its_value():
+    rng = np.random.default_rng(0)
+    _, probabilities = predictions(n=1000)
+    labels = (rng.random((1000, 1)) > probabilities.cumsum(1)).sum(1).clip(max=6)
+    interval = metrics.score(labels, probabilities, FER7)["expected_calibration_error"]
+    assert 0 <= interval["low"] < interval["value"] < interval["high"] < 0.1
+
+
+def test_kl_divergence_is_0_at_the_targets_and_the_log_loss_of_one_class_targets():
+    labels, probabilities = predictions()
+    assert metrics.kl_divergence(probabilities, probabilities) == pytest.approx(0, abs=1e-9)
+    assert metrics.kl_divergence(np.eye(7)[labels], probabilities) == pytest.approx(
+        metrics.log_loss(labels, probabilities)
+    )
+    half, p = np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])
+    assert metrics.kl_divergence(half, p) == pytest.approx(
+        0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
+    )
+
+
+def test_votes_are_scored_with_an_interval_only_where_there_are_votes():
+    labels, probabilities = predictions()
+    votes = 0.5 * np.eye(7)[labels] + 0.5 / 7
+    plain = metrics.score(labels, probabilities, FER7, resamples=100)
+    voted = metrics.score(labels, probabilities, FER7, targets=votes, resamples=100)
+    divergence = voted.pop("kl_divergence")
+    assert voted == plain
+    assert divergence["low"] < divergence["value"] < divergence["high"]
+    assert divergence["value"] == metrics.kl_divergence(votes, probabilities)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (GOOD[:1], r"the shape of probabilities, \(2, 4\); got \(1, 4\)"),
+        (GOOD * 4, "rows of targets must sum to 1"),
+        (GOOD * np.nan, "targets must be finite"),
+        (GOOD + [[0.5, -0.5, 0, 0]], "targets must not be negative"),
+    ],
+)
+def test_targets_that_do_not_fit_are_named(targets, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.kl_divergence(targets, GOOD)
+
+
+def test_a_paired_difference_is_that_of_resampled_rows():
+    labels, first = predictions(n=150)
+    _, second = predictions(seed=1, n=150, signal=0)
+    second = (first + 0.4 * second) / 1.4
+    paired = metrics.paired_difference(labels, first, second, resamples=4000)
+
+    def gap(labels, rows):
+        return metrics.macro_f1(labels, rows[:, :7]) - metrics.macro_f1(labels, rows[:, 7:])
+
+    rows = np.hstack([first, second])
+    slow = bootstrap.resample_rows(gap, labels, rows, 2000, seed=3)
+    assert paired["macro_f1"]["value"] == pytest.approx(gap(labels, rows))
+    ends = [paired["macro_f1"]["low"], paired["macro_f1"]["high"]]
+    assert ends == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.1 * np.ptp(ends))
+
+
+def test_a_paired_interval_is_narrower_than_the_scores_own():
+    labels, first = predictions()
+    second = first.copy()
+    second[:10] = np.roll(second[:10], 1, axis=1)
+    paired = metrics.paired_difference(labels, first, second)["accuracy"]
+    own = metrics.score(labels, first, FER7)["accuracy"]
+    assert paired["high"] - paired["low"] < 0.5 * (own["high"] - own["low"])
+    same = metrics.paired_difference(labels, first, first)
+    assert set(same) == {"accuracy", "balanced_accuracy", "macro_f1"}
+    assert all(set(interval.values()) == {0.0} for interval in same.values())
+    with pytest.raises(ValueError, match="must have one shape"):
+        metrics.paired_difference(labels, first, np.full((400, 8), 1 / 8))
 
 
 def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 from conftest import write_fer2013_csv
 
@@ -27,7 +28,15 @@ def run(tiny, tmp_path_factory):
 
 
 def test_every_file_is_scored_and_the_card_names_it(run, tmp_path):
-    table = model_card.ship(run, tmp_path, name="mine", formats=("keras", "litert_int8"))
+    ends = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), 0.5)
+    ends |= dict.fromkeys(("macro_f1", "macro_f1_low", "macro_f1_high"), 0.25)
+    row = {"model": run.label(), "trained_on": run.experiment.dataset, "test": "CK+", "n": 927}
+    row |= ends | {"emotions": 6, "left_out": "contempt (54)", "seen": None}
+    pd.DataFrame([row, row | {"model": "another", "n": 1}]).to_csv(tmp_path / "cross.csv")
+    cross = model_card.read_cross(tmp_path / "cross.csv", run)
+    table = model_card.ship(
+        run, tmp_path, name="mine", formats=("keras", "litert_int8"), cross=cross
+    )
     assert list(table.index) == ["mine.keras", "mine_int8.tflite"]
     assert (table.same_label > 0.8).all()
     card = (tmp_path / "mine.md").read_text()
@@ -39,6 +48,12 @@ def test_every_file_is_scored_and_the_card_names_it(run, tmp_path):
         load_predictor(tmp_path / file)  # the description still fits the file
     for wanted in ("not what a person feels", "prohibited", "seed 0", "-p epochs 2", "| happy |"):
         assert wanted in card
+    assert "| CK+ | 927 | 6 | 0.500 [0.500, 0.500] | 0.250 [0.250, 0.250] | contempt (54) |" in card
+    assert "another" not in card
+    with pytest.raises(ValueError, match="has no row of"):
+        other = dataclasses.replace(run)
+        other.__dict__["experiment"] = dataclasses.replace(run.experiment, dataset="jaffe")
+        model_card.read_cross(tmp_path / "cross.csv", other)
 
 
 def test_a_run_whose_data_changed_is_refused(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 from matplotlib.colors import to_rgba
+from test_explanations import DRAW as DRAW_EXPLANATIONS
 from test_plots_data import DRAW as DRAW_DATA
 
 from fer_lib import plots
@@ -34,6 +36,22 @@ SERIES = pd.DataFrame(
     {"happy": [0.7, np.nan, 0.2], "sad": [0.3, np.nan, 0.8]}, index=pd.Index([0, 1, 3], name="s")
 )
 FOLLOWS = pd.DataFrame([[0, 2], [1, 0]], index=["happy", "sad"], columns=["happy", "sad"])
+RELIABILITY = {
+    "before": {
+        "low": [0.4, 0.8],
+        "high": [0.6, 1.0],
+        "n": [30, 10],
+        "confidence": [0.55, 0.9],
+        "accuracy": [0.5, 0.6],
+    }
+}
+ROC = {"happy": {"false_positive_rate": [0, 0.2, 1], "true_positive_rate": [0, 0.9, 1]}}
+ROC["happy"]["area"] = 0.85
+PRECISION = {"happy": {"recall": [1, 0.5, 0], "precision": [0.2, 0.6, 1]}}
+PRECISION["happy"] |= {"average_precision": 0.4, "share": 0.2}
+GAP = SimpleNamespace(trap="one seed", shown="small", honest="large", scores={})
+GAP.scores.update(small=SCORES["small"], large=SCORES["large"])
+COSTS = {"small": 3.5, "large": 40}
 DRAW = {
     "plot_class_counts": lambda **k: plots.plot_class_counts(COUNTS, **k),
     "plot_faces": lambda **k: plots.plot_faces(IMAGES, list("abcde"), **k),
@@ -41,12 +59,21 @@ DRAW = {
     "plot_history": lambda **k: plots.plot_history(HISTORY, best_epoch=3, **k),
     "plot_histories": lambda **k: plots.plot_histories({"a": HISTORY, "b": HISTORY}, **k),
     "plot_confusion": lambda **k: plots.plot_confusion(np.eye(7, dtype=int), FER7, **k),
+    "plot_confusion_difference": lambda **k: plots.plot_confusion_difference(
+        np.eye(7, dtype=int), np.ones((7, 7), dtype=int), FER7, **k
+    ),
+    "plot_cost": lambda **k: plots.plot_cost(SCORES, COSTS, label="minutes", **k),
+    "plot_precision_recall": lambda **k: plots.plot_precision_recall(PRECISION, **k),
+    "plot_reliability": lambda **k: plots.plot_reliability(RELIABILITY, **k),
+    "plot_roc": lambda **k: plots.plot_roc(ROC, **k),
     "plot_class_f1": lambda **k: plots.plot_class_f1(F1, **k),
     "plot_scores": lambda **k: plots.plot_scores(SCORES, **k),
     "plot_emotion_areas": lambda **k: plots.plot_emotion_areas(SERIES, **k),
     "plot_emotion_strip": lambda **k: plots.plot_emotion_strip(SERIES, **k),
     "plot_transitions": lambda **k: plots.plot_transitions(FOLLOWS, **k),
+    "plot_gaps": lambda **k: plots.plot_gaps([GAP], **k),
     **DRAW_DATA,
+    **DRAW_EXPLANATIONS,
 }
 
 
@@ -252,6 +279,58 @@ def test_scores_are_dots_with_intervals_and_numbers_from_the_top():
     assert texts(ax.get_yticklabels()) == ["small", "large"] and ax.yaxis_inverted()
     assert texts(ax.texts) == ["0.500 [0.480, 0.510]", "0.600 [0.580, 0.610]"]
     assert ax.get_xlabel() == "accuracy"
+
+
+def test_a_confusion_difference_is_in_points_of_each_true_class():
+    ax = plots.plot_confusion_difference(
+        [[8, 2, 0], [0, 0, 0], [1, 0, 199]], [[5, 5, 0], [1, 1, 0], [0, 0, 2]], "abc"
+    )
+    expected = ["+30", "-30", "+0", "–", "–", "–", "+0", "+0", "+0"]
+    assert texts(ax.texts) == expected  # half a point more is neither +1 nor -0
+    low, high = ax.collections[0].get_clim()
+    assert -low == high == 30
+    with pytest.raises(ValueError, match=r"\(2, 2\) for 2 emotions; got \(3, 3\)"):
+        plots.plot_confusion_difference(np.eye(2), np.eye(3), "ab")
+
+
+def test_cost_is_where_a_run_stands_with_its_interval():
+    ax = plots.plot_cost(SCORES, COSTS, label="minutes of training")
+    points = [container[0].get_xydata().tolist() for container in ax.containers]
+    assert points == [[[3.5, 0.5]], [[40, 0.6]]]
+    spans = [container[2][0].get_segments()[0][:, 1] for container in ax.containers]
+    assert np.allclose(spans, [[0.48, 0.51], [0.58, 0.61]])
+    assert legend(ax) == ["small", "large"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("minutes of training", "accuracy")
+    assert ax.get_xlim()[0] == 0
+    assert plots.plot_cost(SCORES, COSTS, label="parameters", log=True).get_xscale() == "log"
+
+
+def test_reliability_is_accuracy_over_confidence_above_shares_of_faces():
+    ax = plots.plot_reliability(RELIABILITY | {"after": RELIABILITY["before"]})
+    drawn = lines(ax)
+    assert drawn["before"].get_xydata().tolist() == [[0.55, 0.5], [0.9, 0.6]]
+    assert drawn["calibrated"].get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert drawn["before"].get_linestyle() != drawn["after"].get_linestyle()
+    assert [bar.get_height() for bar in ax.patches] == [0.75, 0.25] * 2
+    assert [bar.get_x() for bar in ax.patches] == [0.4, 0.8] * 2
+    assert ax.get_xlim() == (0, 1) and ax.get_ylim()[0] == 0
+    assert legend(ax) == ["calibrated", "before", "after"]
+
+
+def test_roc_and_precision_recall_name_each_emotion_with_its_area():
+    ax = plots.plot_roc(ROC | {"sad": ROC["happy"]})
+    drawn = lines(ax)
+    assert list(drawn) == ["chance", "happy, area 0.850", "sad, area 0.850"]
+    assert drawn["happy, area 0.850"].get_xydata().tolist() == [[0, 0], [0.2, 0.9], [1, 1]]
+    assert drawn["happy, area 0.850"].get_color() == COLOURS["happy"]
+    styles = {line.get_linestyle() for label, line in drawn.items() if label != "chance"}
+    assert len(styles) == 2
+    ax = plots.plot_precision_recall(PRECISION)
+    assert legend(ax) == ["happy, average 0.400"]
+    curve = lines(ax)["happy, average 0.400"]
+    assert curve.get_xydata().tolist() == [[1, 0.2], [0.5, 0.6], [0, 1]]
+    chance = next(line for line in ax.get_lines() if line is not curve)
+    assert set(chance.get_ydata()) == {0.2}
 
 
 def test_further_keywords_reach_the_artist():

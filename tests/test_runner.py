@@ -1,5 +1,6 @@
 """runner: one experiment becomes one folder, once."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -7,7 +8,17 @@ import keras
 import numpy as np
 import pytest
 
-from fer_lib import checkpoints, datasets, runner, runs, storage, training
+from fer_lib import (
+    calibration,
+    checkpoints,
+    datasets,
+    metrics,
+    models,
+    runner,
+    runs,
+    storage,
+    training,
+)
 from fer_lib.experiment import Experiment
 
 FILES = [
@@ -85,6 +96,27 @@ def test_validation_scores_are_those_of_the_best_epoch(finished):
     for metric in ("accuracy", "macro_f1"):
         measured = result.scores["validation"][metric]["value"]
         assert measured == pytest.approx(best[f"val_{metric}"])
+
+
+def test_the_saved_model_is_calibrated_on_validation(finished, tiny_faces):
+    run = finished[0]
+    of, temperature = run.predictions, run.scores["temperature"]
+    raw = calibration.apply_temperature(of["validation_probabilities"], 1 / temperature)
+    best = run.history.val_loss[run.scores["best_epoch"] - 1]
+    assert metrics.log_loss(of["validation_labels"], raw) == pytest.approx(best, abs=1e-3)
+    assert temperature == pytest.approx(calibration.fit_temperature(of["validation_labels"], raw))
+    assert run.scores["validation"]["log_loss"]["value"] < best
+    assert run.scores["multiply_adds"] > run.scores["parameters"] > 1000
+
+
+def test_test_time_augmentation_scores_the_mean_of_views(tiny, tiny_faces, tmp_path):
+    run = runner.run(
+        experiment(tmp_path, epochs=1, unfreeze="top", test_time_augmentation="flip"), tiny_faces
+    )
+    images = tiny_faces["test"].images
+    model = run.model()
+    both = [model.predict(views, verbose=0) for views in (images, images[:, :, ::-1].copy())]
+    np.testing.assert_allclose(run.predictions["probabilities"], sum(both) / 2, atol=1e-5)
 
 
 def test_predictions_are_those_of_the_saved_model(finished, tiny_faces):
@@ -176,12 +208,22 @@ def test_a_run_stopped_after_an_epoch_goes_on_to_the_same_scores(
             [("head", "top", 2), ("all", "all", 1)],
         ),
         ({"unfreeze": "all", "epochs": 1}, [("all", "all", 1)]),
+        (
+            {"unfreeze": "progressive", "epochs": 8},
+            [("head", "top", 1), ("100", "100", 3), ("all", "all", 4)],
+        ),
+        ({"unfreeze": "progressive", "epochs": 2}, [("head", "top", 1), ("all", "all", 1)]),
+        ({"backbone": "mini_xception", "unfreeze": "all", "epochs": 5}, [("all", "all", 5)]),
+        (
+            {"backbone": "cnn4", "weights": "mine.keras", "unfreeze": "all", "epochs": 5},
+            [("head", "top", 1), ("all", "all", 4)],
+        ),
     ],
 )
 def test_the_stages_add_up_to_the_epochs(parameters, stages):
     made = runner._stages(experiment("", learning_rate=0.1, head_learning_rate=0.2, **parameters))
     assert [stage[:3] for stage in made] == stages
-    rates = [0.1 if stage.name == parameters["unfreeze"] else 0.2 for stage in made]
+    rates = [0.2 if stage.name == "head" else 0.1 for stage in made]
     assert [stage.learning_rate for stage in made] == rates
 
 
@@ -245,3 +287,132 @@ def test_building_a_model_leaves_the_dtype_policy_alone(tiny, tiny_faces, tmp_pa
     mixed = runner.build_model(experiment(tmp_path, mixed_precision="bfloat16"), tiny_faces)
     assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
     assert keras.config.dtype_policy() == before
+
+
+# recipes
+
+RECIPES = {
+    "unfreeze": "progressive",
+    "epochs": 4,
+    "attention": "se",
+    "mixing": "cutmix",
+    "mixing_alpha": 1.0,
+    "loss": "focal",
+    "sampling": "balanced",
+    "schedule": "plateau",
+    "ema": 0.5,
+    "layer_decay": 0.7,
+    "distill_weight": 0.3,
+}
+
+
+@pytest.mark.slow
+def test_all_recipes_at_once_go_on_after_a_stop_and_write_the_teacher_down(
+    finished, tiny_faces, tmp_path, monkeypatch
+):
+    with_attention = models.BACKBONES["tiny"]._replace(stride_32="conv_4")
+    monkeypatch.setitem(models.BACKBONES, "tiny", with_attention)
+    teacher = finished[0].folder
+    recipes = RECIPES | {"distill_from": str(teacher)}
+    whole = runner.run(experiment(tmp_path / "whole", **recipes), tiny_faces)
+    assert whole.history.stage.tolist() == ["head", "100", "all", "all"]
+    assert any(layer.name.startswith("attention") for layer in whole.model().layers)
+    (about,) = whole.scores["teachers"]
+    assert about["sha256"] == storage.file_hash(teacher / "model.keras")
+    assert about["trained_on"] == "synthetic train"
+
+    save = checkpoints.save
+
+    def killing(folder, history, *arguments):
+        save(folder, history, *arguments)
+        if len(history) == 3:  # in the middle of the last stage
+            raise KeyboardInterrupt
+
+    wanted = experiment(tmp_path / "stopped", **recipes)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints, "save", killing)
+        runner.run(wanted, tiny_faces)
+    result = runner.run(wanted, tiny_faces)
+    assert result.scores == whole.scores
+    np.testing.assert_array_equal(
+        result.predictions["probabilities"], whole.predictions["probabilities"]
+    )
+
+
+def test_the_teachers_answers_are_what_is_fitted(finished, tiny_faces, tmp_path, monkeypatch):
+    given = []
+
+    def fit(model, train, validation, **options):
+        given.extend((train[1], validation[1]))
+        raise KeyboardInterrupt
+
+    teacher = finished[0]
+    this = experiment(tmp_path, distill_from=str(teacher.folder), distill_weight=0.25)
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(this, tiny_faces)
+    answers = teacher.model().predict(tiny_faces["train"].images, verbose=0) ** 0.5
+    answers /= answers.sum(axis=1, keepdims=True)
+    expected = 0.75 * tiny_faces["train"].targets + 0.25 * answers
+    np.testing.assert_allclose(given[0], expected, atol=1e-4)
+    np.testing.assert_array_equal(given[1], tiny_faces["validation"].targets)
+
+
+def test_a_step_that_does_not_fit_into_memory_says_what_may(
+    tiny, tiny_faces, tmp_path, monkeypatch
+):
+    def fit(*arguments, **options):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    with pytest.raises(MemoryError, match="batch_size=32 does not fit .*: try batch_size=16"):
+        runner.run(experiment(tmp_path), tiny_faces)
+
+
+def test_a_gpu_that_is_not_there_is_missed_before_anything_is_trained(
+    tiny, tiny_faces, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    wanted = experiment(tmp_path, device="gpu")
+    with pytest.raises(ValueError, match="device='gpu', but .* sees none"):
+        runner.set_up(wanted)
+    with pytest.raises(ValueError, match="device='gpu', but .* sees none"):
+        runner.run(wanted, tiny_faces)
+
+
+def test_a_teacher_that_is_not_there_is_missed_before_anything_is_trained():
+    with pytest.raises(FileNotFoundError, match="'nowhere' is neither a file"):
+        runner.set_up(experiment("", distill_from="nowhere"))
+
+
+def test_several_devices_are_announced_with_the_rule_for_the_rate(monkeypatch):
+    @contextlib.contextmanager
+    def four(mode):
+        yield 4
+
+    assert runner.set_up(experiment("")) == []
+    monkeypatch.setattr(runner.distribution, "data_parallel", four)
+    (sentence,) = runner.set_up(experiment(""))
+    assert "32 faces are shared by 4 devices" in sentence and "n times the rate" in sentence
+    with pytest.raises(ValueError, match="multiple of the 4 devices; got 30"):
+        runner.set_up(experiment("", batch_size=30))
+
+
+def test_the_model_is_saved_after_its_calibration_and_before_its_test(
+    tiny, tiny_faces, tmp_path, monkeypatch
+):
+    events, predict, save = [], keras.Model.predict, keras.Model.save
+
+    def predicting(self, images, **options):
+        split = [name for name, faces in tiny_faces.items() if images is faces.images]
+        events.append(split[0] if split else "other")
+        return predict(self, images, **options)
+
+    def saving(self, *arguments, **options):
+        events.append("save")
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "predict", predicting)
+    monkeypatch.setattr(keras.Model, "save", saving)
+    runner.run(experiment(tmp_path, epochs=1), tiny_faces)
+    assert events[-4:] == ["validation", "save", "test", "validation"]

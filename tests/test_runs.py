@@ -21,8 +21,22 @@ def probabilities(n, seed=0):
     return labels, (values / values.sum(1, keepdims=True)).astype(np.float32)
 
 
-def write_run(folder, *, epochs=3, finished=True, **parameters):
-    """Write the folder of a run, as far as it has come."""
+def write_run(
+    folder,
+    *,
+    epochs=3,
+    finished=True,
+    answers=0,
+    validation=False,
+    shuffled=False,
+    label_set=FER7,
+    **parameters,
+):
+    """Write the folder of a run, as far as it has come.
+
+    `answers` seeds its probabilities; `validation` adds those of the validation faces;
+    `shuffled` puts the faces in another order.
+    """
     experiment = Experiment(dataset="synthetic", weights=None, **parameters)
     folder = folder / experiment.name
     storage.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
@@ -31,13 +45,15 @@ def write_run(folder, *, epochs=3, finished=True, **parameters):
         rows |= {"val_accuracy": 0.1, "seconds": 30.0}
         pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
     if finished:
-        labels, test = probabilities(140)
+        labels, test = probabilities(140, seed=answers)
         scores = {"weights": "ImageNet, some_file.h5, sha256 0123", "best_epoch": 2}
         for split in ("test", "validation"):
             scores |= {f"{split}_name": f"synthetic {split}"}
-            scores |= {split: metrics.score(labels, test, FER7, resamples=50)}
-        ids = np.arange(140)
+            scores |= {split: metrics.score(labels, test, label_set, resamples=50)}
+        ids = np.arange(140)[:: -1 if shuffled else 1]
         arrays = {"ids": ids, "labels": labels, "probabilities": test}
+        if validation:
+            arrays |= {f"validation_{name}": values for name, values in arrays.items()}
         np.savez(folder / "predictions.npz", **arrays)
         storage.write_json(folder / "scores.json", scores)
     return runs.load_run(folder)
@@ -114,14 +130,15 @@ def test_a_table_of_unfinished_runs_can_be_summed_up(tmp_path):
 
 
 def test_runs_are_found_by_pattern_in_the_order_of_a_table(tmp_path):
-    for unfreeze in ("all", "top", "100"):
+    for unfreeze in ("all", "progressive", "top", "100"):
         for image_size in (96, 48):
             write_run(tmp_path, unfreeze=unfreeze, image_size=image_size)
     write_run(tmp_path, unfreeze="top", seed=5, finished=False)
     found = runs.find_runs(tmp_path, "*-48px-*")
-    assert [result.experiment.unfreeze for result in found.values()] == ["top", "100", "all"]
+    modes = [result.experiment.unfreeze for result in found.values()]
+    assert modes == ["top", "100", "progressive", "all"]
     assert all(label == result.label() for label, result in found.items())
-    assert len(runs.find_runs(tmp_path)) == 6
+    assert len(runs.find_runs(tmp_path)) == 8
     with pytest.raises(FileNotFoundError, match="No finished run .* matches 'ck"):
         runs.find_runs(tmp_path, "ck*")
 
@@ -130,6 +147,76 @@ def test_runs_with_the_same_label_are_told_apart_by_their_hash(tmp_path):
     names = {write_run(tmp_path, dropout=dropout).folder.name for dropout in (0.1, 0.2)}
     labels = list(runs.find_runs(tmp_path))
     assert len(labels) == 2 and {label[-8:] for label in labels} == {name[-8:] for name in names}
+
+
+def test_scores_that_an_older_version_did_not_have_are_missing_in_the_tables(tmp_path):
+    new, old = write_run(tmp_path, seed=1), write_run(tmp_path, seed=2)
+    scores = storage.read_json(old.folder / "scores.json")
+    for split in ("test", "validation"):
+        for name in ("brier_score", "expected_calibration_error", "reliability"):
+            del scores[split][name]
+    storage.write_json(old.folder / "scores.json", scores)
+    table = runs.runs_table(tmp_path)
+    assert table.brier_score.isna().tolist() == [False, True]
+    assert table.accuracy.notna().all()
+    assert table.brier_score[0] == new.scores["test"]["brier_score"]["value"]
+    assert runs.load_run(old.folder).scores_table().loc["brier_score"].tolist() == ["–", "–"]
+    assert len(runs.summary_table(table)) == 2
+
+
+def test_the_runs_table_tells_what_chooses_a_run_and_what_it_costs(tmp_path):
+    result = write_run(tmp_path)
+    scores = result.scores | {"parameters": 1200, "multiply_adds": 34000}
+    storage.write_json(result.folder / "scores.json", scores)
+    row = runs.runs_table(tmp_path).iloc[0]
+    assert row.validation_macro_f1 == result.scores["validation"]["macro_f1"]["value"]
+    assert (row.parameters, row.multiply_adds) == (1200, 34000)
+
+
+def test_runs_of_the_same_faces_are_put_side_by_side(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path, seed=seed, answers=seed, validation=True)
+    found = runs.find_runs(tmp_path)
+    for split in ("test", "validation"):
+        labels, answers, label_set = runs.same_faces(found, split)
+        assert list(answers) == list(found) and label_set == FER7
+        for label, run in found.items():
+            np.testing.assert_array_equal(answers[label], run.predictions["probabilities"])
+        np.testing.assert_array_equal(labels, run.predictions["labels"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"shuffled": True}, "other ids of the faces"),
+        ({"label_set": FER7[::-1]}, "other emotions or another order of them"),
+        ({"validation": False}, "validation: the runs have other ids"),
+    ],
+)
+def test_runs_of_other_faces_are_told_apart(tmp_path, change, reason):
+    run = write_run(tmp_path / "a", validation=True)
+    other = write_run(tmp_path / "b", **{"validation": True} | change)
+    with pytest.raises(ValueError, match=reason):
+        runs.same_faces({"one": run, "two": other}, "validation")
+
+
+def test_other_labels_of_the_same_ids_are_told(tmp_path):
+    run, other = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    arrays = other.predictions | {"labels": (other.predictions["labels"] + 1) % 7}
+    np.savez(other.folder / "predictions.npz", **arrays)
+    found = {"one": run, "two": runs.load_run(other.folder)}
+    with pytest.raises(ValueError, match="two can not be compared with one .* other labels of"):
+        runs.same_faces(found)
+
+
+def test_comparable_runs_hold_predictions_of_the_same_faces(tmp_path):
+    found = {name: write_run(tmp_path / name) for name in ("a", "b", "bare")}
+    found["shuffled"] = write_run(tmp_path / "shuffled", shuffled=True)
+    (found["bare"].folder / "predictions.npz").unlink()
+    assert list(runs.comparable(found, "a")) == ["a", "b"]
+    assert list(runs.comparable(found, "shuffled")) == ["shuffled"]
+    assert runs.comparable(found, "bare") == {}
+    assert found["a"].has_predictions and not found["bare"].has_predictions
 
 
 def test_mistakes_are_the_most_confident_ones_first(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_lib import checkpoints, models, training
+from fer_lib import checkpoints, feed, models, training
 from fer_lib.training import Stage
 
 on_tensorflow = keras.backend.backend() == "tensorflow"
@@ -126,18 +126,80 @@ def test_balanced_class_weights_make_rare_classes_count_as_much(tiny, grey, tmp_
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.5, 0.5]], atol=0.05)
 
 
-def test_class_weights_are_one_on_average_and_bear_an_absent_class():
-    targets = np.eye(3, dtype=np.float32)[[0, 0, 0, 1]]
-    weights = training._class_weights(targets)
-    assert weights.mean() == pytest.approx(weights[:3].sum() * 2 / 4)
-    np.testing.assert_allclose(weights[:3].sum(), weights[3])
-
-
 def test_label_smoothing_holds_probabilities_back(tiny, grey, tmp_path, monkeypatch):
     script(monkeypatch, range(25))
     one_class = [(images, np.eye(2, dtype=np.float32)[[0] * 100]) for images, _ in grey]
     model, _ = fit(tiny, one_class, tmp_path, stages=LONG, label_smoothing=0.2)
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
+
+
+def test_balanced_sampling_draws_classes_alike(tiny, grey, tmp_path, monkeypatch):
+    script(monkeypatch, range(25))
+    model, _ = fit(tiny, grey, tmp_path, stages=LONG, sampling="balanced")
+    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.5, 0.5]], atol=0.1)
+
+
+@pytest.mark.parametrize("loss", training.LOSSES)
+def test_every_loss_is_lowered(tiny, grey, tmp_path, loss):
+    stages = [Stage("top", "top", 5, 0.05)]
+    _, history = fit(tiny, grey, tmp_path, stages=stages, loss=loss, label_smoothing=0.1)
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+    assert history.val_loss.iloc[-1] < history.val_loss.iloc[0]
+
+
+def test_mixed_targets_keep_a_model_from_certainty(tiny, grey, tmp_path, monkeypatch):
+    seen = []
+
+    def noting(way, faces, targets, weights, **options):
+        seen.append((way, len(faces), options["alpha"]))
+        return faces, targets * 0 + 0.5, weights  # stands for a mixture of the classes
+
+    monkeypatch.setattr(feed.mixing, "mix", noting)
+    options = {"mixing": "mixup", "mixing_alpha": 0.4, "monitor": "val_loss"}
+    model, _ = fit(tiny, grey, tmp_path, stages=[Stage("top", "top", 15, 0.1)], **options)
+    assert seen == [("mixup", 100, 0.4)] * 15
+    script(monkeypatch, range(25))
+    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0).sum(), 1, atol=1e-5)
+
+
+def test_the_plateau_lowers_the_rate_after_three_epochs(tiny, grey, tmp_path):
+    # With a rate of 0 no epoch is better than the first.
+    frozen = [Stage("head", "top", 5, 0.0), Stage("top", "top", 5, 1e-12)]
+    _, history = fit(tiny, grey, tmp_path, stages=frozen, schedule="plateau")
+    assert history.learning_rate.tolist() == pytest.approx([0.0] * 5 + [1e-12] * 4 + [5e-13])
+
+
+def test_the_averaged_weights_are_what_is_validated_saved_and_returned(
+    tiny, grey, tmp_path, monkeypatch
+):
+    seen = note_weights(monkeypatch)
+    stages = [Stage("top", "top", 3, 0.05)]
+    options = {"stages": stages, "monitor": "val_loss", "schedule": "constant"}
+    model, history = fit(tiny, grey, tmp_path / "ema", ema=0.9, **options)
+    averaged = list(seen)
+    seen.clear()
+    _, plain = fit(tiny, grey, tmp_path / "plain", **options)
+    # The steps are the same with and without, so training is too; validation is not.
+    np.testing.assert_allclose(history.loss, plain.loss, rtol=1e-4)
+    assert (np.abs(history.val_loss - plain.val_loss) > 1e-3).all()
+    best = training.best_epoch(history, "val_loss")
+    assert_same(model.get_weights(), averaged[best - 1])
+    probabilities = model.predict(grey[1][0], verbose=0)
+    log_loss = -np.log((probabilities * grey[1][1]).sum(1)).mean()
+    assert history.val_loss[best - 1] == pytest.approx(log_loss, rel=1e-4)
+
+
+def test_layer_decay_holds_the_lower_layers_back(tiny, data, tmp_path):
+    moved = {}
+    for decay in (1.0, 0.1):
+        keras.utils.set_random_seed(0)
+        start = models.build_classifier(tiny, weights=None, classes=7).get_weights()
+        stages = [Stage("all", "all", 1, 1e-3)]
+        model, _ = fit(tiny, data, tmp_path / str(decay), stages=stages, layer_decay=decay)
+        change = [np.abs(a - b).mean() for a, b in zip(model.get_weights(), start, strict=True)]
+        moved[decay] = dict(zip([w.path for w in model.weights], change, strict=True))
+    assert moved[0.1]["conv_1/kernel"] < 0.01 * moved[1.0]["conv_1/kernel"]
+    assert moved[0.1]["emotion/kernel"] > 0.3 * moved[1.0]["emotion/kernel"]
 
 
 # the best epoch
@@ -185,6 +247,9 @@ def test_patience_ends_the_last_stage_alone(tiny, grey, tmp_path, monkeypatch):
         ({"schedule": "linear"}, "Unknown schedule 'linear'"),
         ({"class_weight": "balance"}, "Unknown class_weight 'balance'.*did you mean 'balanced'"),
         ({"cache": "all"}, "Unknown cache mode 'all'"),
+        ({"loss": "focall"}, "Unknown loss 'focall'.*did you mean 'focal'"),
+        ({"sampling": "even"}, "Unknown sampling 'even'"),
+        ({"mixing": "mix"}, "Unknown mixing 'mix'.*did you mean 'mixup'"),
         ({"augmentation": "flips"}, "Unknown augmentation 'flips'.*did you mean 'flip'"),
         ({"batch_norm": "freeze"}, "Unknown batch_norm mode 'freeze'.*did you mean 'frozen'"),
     ],

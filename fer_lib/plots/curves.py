@@ -1,7 +1,10 @@
-"""Figures of training: losses and scores over the epochs."""
+"""Curves: losses and scores over the epochs, reliability, ROC and precision against recall."""
 
 import itertools
 
+import numpy as np
+
+from fer_lib.emotions import COLOURS
 from fer_lib.plots.drawing import INK, LINES, MARKERS, legend_beside, new_axes, shades, words
 
 
@@ -60,6 +63,86 @@ def plot_histories(histories, *, metric="val_accuracy", ax=None, title=None, **k
     _finish_curves(ax, metric)
     legend_beside(ax)
     return ax
+
+
+def plot_reliability(tables, *, ax=None, title=None, **kwargs):
+    """Draw accuracy against confidence, and what share of the faces has each confidence.
+
+    Calibrated probabilities lie on the diagonal, too confident ones below it. Shares and
+    accuracies have one axis, from 0 to 1.
+
+    Args:
+        tables: `{name: table of metrics.reliability}`, such as before and after a temperature.
+    """
+    ax = new_axes(ax, title, (7, 4.6))
+    ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":", label="calibrated")
+    styles = zip(shades(len(tables)), LINES, MARKERS, strict=False)
+    for (name, table), (colour, line, marker) in zip(tables.items(), styles, strict=False):
+        low, high, n = (np.asarray(table[key]) for key in ("low", "high", "n"))
+        style = {"alpha": 0.25, "color": colour, "align": "edge", "linestyle": line}
+        ax.bar(low, n / n.sum(), high - low, edgecolor=colour, linewidth=0.8, **style)
+        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
+        ax.plot(table["confidence"], table["accuracy"], label=name, **style | kwargs)
+    _finish_square(ax, "confidence (largest probability)", "accuracy (line), share of faces (bars)")
+    legend_beside(ax)
+    return ax
+
+
+def plot_roc(curves, *, ax=None, title=None, **kwargs):
+    """Draw the ROC curve of each emotion against all others; the diagonal is chance.
+
+    Args:
+        curves: `{emotion: curve}` of `one_vs_rest.roc_curves`.
+    """
+    ax = new_axes(ax, title, (6.6, 4.6))
+    ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":", label="chance")
+    for emotion, curve, style in _emotion_styles(curves):
+        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+        ax.plot(x, y, label=f"{emotion}, area {curve['area']:.3f}", **style | kwargs)
+    _finish_square(ax, "false positive rate", "true positive rate")
+    legend_beside(ax)
+    return ax
+
+
+def plot_precision_recall(curves, *, ax=None, title=None, **kwargs):
+    """Draw precision against recall of each emotion against all others.
+
+    A dotted line of the emotion's colour is its share of the faces: the precision of chance.
+
+    Args:
+        curves: `{emotion: curve}` of `one_vs_rest.precision_recall_curves`.
+    """
+    ax = new_axes(ax, title, (6.6, 4.6))
+    for emotion, curve, style in _emotion_styles(curves):
+        label = f"{emotion}, average {curve['average_precision']:.3f}"
+        share = {"color": style["color"], "linewidth": 0.8, "linestyle": ":"}
+        ax.axhline(curve["share"], zorder=1, **share)
+        style |= {"drawstyle": "steps-post"}
+        ax.plot(curve["recall"], curve["precision"], label=label, **style | kwargs)
+    _finish_square(ax, "recall", "precision")
+    legend_beside(ax)
+    return ax
+
+
+def _emotion_styles(curves):
+    """Yield each emotion with its curve and a line that differs in more than colour."""
+    from matplotlib import patheffects
+
+    outline = [patheffects.withStroke(linewidth=2.4, foreground="0.3")]  # yellow on white
+    for (emotion, curve), line in zip(curves.items(), itertools.cycle(LINES), strict=False):
+        colour = COLOURS.get(emotion, "0.4")
+        style = {"color": colour, "linestyle": line, "linewidth": 1.6}
+        yield emotion, curve, style | {"path_effects": outline}
+
+
+def _finish_square(ax, across, up):
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.01)
+    ax.set_aspect("equal")
+    ax.set_xlabel(across)
+    ax.set_ylabel(up)
+    ax.grid(color="0.92")
+    ax.set_axisbelow(True)
 
 
 def _mark_stages(ax, history):

@@ -1,11 +1,11 @@
-"""Figures of results: confusion matrices, scores and their intervals."""
+"""Figures of results: confusion matrices, scores and their intervals, and what they cost."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import INK, inner_keys, legend_beside, new_axes, shades, words
+from fer_lib.plots.drawing import INK, MARKERS, inner_keys, legend_beside, new_axes, shades, words
 
 
 def plot_confusion(counts, label_set, *, normalize=False, ax=None, title=None, **kwargs):
@@ -20,28 +20,65 @@ def plot_confusion(counts, label_set, *, normalize=False, ax=None, title=None, *
     Raises:
         ValueError: If counts is not square or does not fit the label set.
     """
-    import seaborn
-
     counts = np.asarray(counts)
-    if counts.shape != (len(label_set), len(label_set)):
-        raise ValueError(
-            f"counts must have shape {(len(label_set),) * 2} for {len(label_set)} emotions; "
-            f"got {counts.shape}."
-        )
+    _check_square(counts, label_set)
     totals, rows = counts.sum(axis=1, keepdims=True), list(label_set)
     texts = np.vectorize("{:,}".format, otypes=[object])(counts)
     if normalize:
         counts = 100 * counts / np.maximum(totals, 1)
         texts = np.where(totals > 0, np.vectorize("{:.0f}".format, otypes=[object])(counts), "–")
         rows = [f"{name} ({n:,})" for name, n in zip(label_set, totals[:, 0], strict=True)]
-    ax = new_axes(ax, title, (1.8 + 0.6 * len(label_set), 1.2 + 0.48 * len(label_set)))
-    look = {"cmap": "Blues", "vmin": 0, "vmax": 100 if normalize else None, "cbar": False}
-    look |= {"annot": texts, "fmt": "", "linewidths": 0.5, "linecolor": "0.8"}
-    seaborn.heatmap(counts, xticklabels=label_set, yticklabels=rows, ax=ax, **look | kwargs)
-    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=35, ha="right")
-    ax.set_yticks(ax.get_yticks(), ax.get_yticklabels(), rotation=0)
+    look = {"cmap": "Blues", "vmin": 0, "vmax": 100 if normalize else None}
+    ax = _matrix(counts, texts, rows, label_set, ax, title, look | kwargs)
     ax.set_xlabel("predicted" + ", % of the true class" * normalize)
     ax.set_ylabel("true" + " (faces)" * normalize)
+    return ax
+
+
+def plot_confusion_difference(counts, others, label_set, *, ax=None, title=None, **kwargs):
+    """Draw the difference of two confusion matrices, in percentage points of each true class.
+
+    Args:
+        counts, others: Integer arrays of shape `(classes, classes)`, rows true. What `counts` has
+            more of is blue, what `others` has more of is red. A class of which one of them has
+            no faces shows dashes.
+        label_set: Emotion names in the order of the class numbers.
+
+    Raises:
+        ValueError: If a matrix does not fit the label set.
+    """
+    shares, filled = [], True
+    for matrix in (np.asarray(counts), np.asarray(others)):
+        _check_square(matrix, label_set)
+        totals = matrix.sum(axis=1, keepdims=True)
+        shares.append(100 * matrix / np.maximum(totals, 1))
+        filled = filled & (totals > 0)
+    gaps = np.where(filled, shares[0] - shares[1], 0).round() + 0.0  # no "-0"
+    texts = np.where(filled, np.vectorize("{:+.0f}".format, otypes=[object])(gaps), "–")
+    limit = max(1, abs(gaps).max())
+    look = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
+    ax = _matrix(gaps, texts, label_set, label_set, ax, title, look | kwargs)
+    ax.set_xlabel("predicted, difference in % of the true class")
+    ax.set_ylabel("true")
+    return ax
+
+
+def _check_square(counts, label_set):
+    if counts.shape != (len(label_set), len(label_set)):
+        raise ValueError(
+            f"counts must have shape {(len(label_set),) * 2} for {len(label_set)} emotions; "
+            f"got {counts.shape}."
+        )
+
+
+def _matrix(values, texts, rows, columns, ax, title, look):
+    import seaborn
+
+    ax = new_axes(ax, title, (1.8 + 0.6 * len(columns), 1.2 + 0.48 * len(columns)))
+    look = {"annot": texts, "fmt": "", "linewidths": 0.5, "linecolor": "0.8", "cbar": False} | look
+    seaborn.heatmap(values, xticklabels=columns, yticklabels=rows, ax=ax, **look)
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=35, ha="right")
+    ax.set_yticks(ax.get_yticks(), ax.get_yticklabels(), rotation=0)
     return ax
 
 
@@ -102,6 +139,36 @@ def plot_scores(scores, *, metric="accuracy", ax=None, title=None, **kwargs):
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.set_xlabel(words(metric))
+    return ax
+
+
+def plot_cost(scores, costs, *, label, metric="accuracy", log=False, ax=None, title=None, **kwargs):
+    """Draw one metric of several runs, with its interval, over what each run costs.
+
+    Args:
+        scores: `{run: what metrics.score returned}`.
+        costs: `{run: number}`: minutes of training, parameters, multiply-adds …
+        label: What the cost is, with its unit.
+        metric: Key of METRICS.
+        log: Whether the cost's axis is logarithmic; otherwise it starts at 0.
+    """
+    ax = new_axes(ax, title, (7.5, max(3.8, 0.9 + 0.26 * len(scores))))
+    for place, (run, of) in enumerate(scores.items()):
+        value, low, high = (of[metric][part] for part in ("value", "low", "high"))
+        style = {"color": shades(len(scores))[place], "marker": MARKERS[place % len(MARKERS)]}
+        style |= {"markersize": 6, "capsize": 3, "linewidth": 1.2, "linestyle": "none"}
+        # A percentile interval may leave its value out, and error bars must not be negative.
+        around = [[max(value - low, 0)], [max(high - value, 0)]]
+        ax.errorbar([costs[run]], [value], yerr=around, label=run, **style | kwargs)
+    if log:
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    ax.grid(color="0.92")
+    ax.set_axisbelow(True)
+    ax.set_xlabel(label)
+    ax.set_ylabel(words(metric))
+    legend_beside(ax)
     return ax
 
 

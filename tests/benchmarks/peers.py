@@ -2,8 +2,8 @@
 
 python tests/benchmarks/peers.py [--full] [--json FILE] [--run FOLDER]
 
-Needs the peers' files in the folder `peers` of the one that FER_SHARED names, or beside the
-repository. Each peer is called as its own project calls it, `model.predict` on one face, and at
+Needs the peers' files in the folder that FER_PEERS names, or in `peers` of the one that FER_SHARED
+names. Each peer is called as its own project calls it, `model.predict` on one face, and at
 its best, `predict_on_batch` on 64. Ours is MobileNetV2 at 48 px as an int8 file, of random weights
 or, with `--run`, of a finished run. With `--full` and FER-2013 at hand each one is also scored on
 PublicTest; the peers' own training rows are not known to us beyond what their authors say.
@@ -21,47 +21,27 @@ import timing
 SHARED = Path(
     os.environ.get("FER_SHARED", Path(__file__).resolve().parent.parent.parent.parent / "shared")
 )
-FER7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-FACE_API = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
-# File → size, channels, preparation, label order.
-PEERS = {
-    "fer2013_mini_XCEPTION.102-0.66.hdf5": (64, 1, lambda x: x / 255.0 * 2 - 1, FER7),
-    "fer2013_big_XCEPTION.54-0.66.hdf5": (64, 1, lambda x: x / 255.0 * 2 - 1, FER7),
-    "face_api_expression.keras": (112, 3, lambda x: x, FACE_API),
-}
+FOLDER = Path(os.environ.get("FER_PEERS", SHARED / "peers"))
 
 
-def prepared(faces, size, channels, prepare):
-    """Return faces as a peer's model wants them."""
-    import numpy as np
-    from PIL import Image
-
-    resized = [np.asarray(Image.fromarray(face).resize((size, size))) for face in faces]
-    batch = np.stack(resized)[..., None].astype("float32")
-    return prepare(np.repeat(batch, channels, axis=-1))
-
-
-def peer_ways(faces, folder):
+def peer_ways(folder):
     """Return `{name: function of faces, predicting probabilities in FER-7's order}`."""
-    import keras
     import numpy as np
 
-    def way(model, settings):
-        size, channels, prepare, labels = settings
-        order = [labels.index(emotion) for emotion in FER7]
+    from fer_lib import peers
+    from fer_lib.emotions import FER7, translate
+
+    def way(peer):
+        order = translate(FER7, peer.label_set)
 
         def predict(faces):
-            batch = prepared(faces, size, channels, prepare)
-            call = model.predict_on_batch if len(batch) > 1 else model.predict
-            arguments = {} if len(batch) > 1 else {"verbose": 0}
-            return np.asarray(call(batch, **arguments))[:, order]
+            if len(faces) > 1:
+                return peer.predict(faces)[:, order]
+            return np.asarray(peer.model.predict(peer.prepare(faces), verbose=0))[:, order]
 
         return predict
 
-    return {
-        name: way(keras.models.load_model(folder / name, compile=False), settings)
-        for name, settings in PEERS.items()
-    }
+    return {name: way(peer) for name, peer in peers.find_peers(folder).items()}
 
 
 def scored(name, predict, faces):
@@ -86,11 +66,12 @@ def main():
         rounds={"type": int, "default": 7},
         run={"type": Path, "help": "a finished run instead of random weights"},
     )
-    if not (SHARED / "peers").is_dir():
-        print(f"skipped: no peers' models in {SHARED / 'peers'} (FER_SHARED names the folder)")
+    if not FOLDER.is_dir():
+        print(f"skipped: no peers' models in {FOLDER} (FER_PEERS names the folder)")
         timing.finish([], arguments)
         return
     from fer_lib import datasets, models, runs, synthetic
+    from fer_lib.emotions import FER7
     from fer_lib.export import export, load_predictor
 
     faces = synthetic.make_faces(140)
@@ -107,9 +88,8 @@ def main():
             calibration=None if arguments.run else faces,
             label_set=None if arguments.run else FER7,
         )
-        ways = peer_ways(faces, SHARED / "peers") | {
-            "ours, int8": load_predictor(files["litert_int8"]).predict
-        }
+        ours = {"ours, int8": load_predictor(files["litert_int8"]).predict}
+        ways = peer_ways(FOLDER) | ours
         rows = []
         for count in (1, 64):
             batch = faces.images[:count]
@@ -124,7 +104,7 @@ def main():
             rows += [
                 scored(name, way, test)
                 for name, way in ways.items()
-                if name in PEERS or arguments.run
+                if name not in ours or arguments.run
             ]
     timing.finish(rows, arguments)
 

@@ -1,0 +1,65 @@
+"""Bootstrap: scores of resampled faces, many at once (Efron & Tibshirani 1993).
+
+Drawing as many faces as there are, with replacement, shows how far a score would move on other
+faces of this kind. The same seed draws the same faces in every function but `resample_counts`.
+"""
+
+import numpy as np
+
+
+def interval(value, drawn, confidence=0.95):
+    """Return a score with its percentile interval: `{"value", "low", "high"}`.
+
+    Args:
+        value: The score on the faces themselves.
+        drawn: Float array of shape `(resamples,)`: the score on each resample.
+        confidence: Coverage of the interval, between 0 and 1.
+    """
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return {"value": value, "low": low, "high": high}
+
+
+def resample_counts(counts, resamples, seed):
+    """Draw tables of counts of resampled faces, shape `(resamples, *counts.shape)`.
+
+    Drawing n faces with replacement and counting them is a multinomial draw over the cells.
+    """
+    n = counts.sum()
+    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples)
+    return drawn.reshape(resamples, *counts.shape)
+
+
+def resample_means(values, resamples, seed):
+    """Draw means of per-face values, in: rows of shape `(n,)`, out: rows of `(resamples,)`."""
+    blocks = _drawn_rows(len(values[0]), resamples, seed)
+    means = [[value[rows].mean(axis=1) for value in values] for rows in blocks]
+    return np.concatenate(means, axis=1)
+
+
+def resample_sums(values, bins, count, resamples, seed):
+    """Draw sums of per-face values within bins, shape `(resamples, count)`.
+
+    Args:
+        values: Float array of shape `(n,)`.
+        bins: Integer array of shape `(n,)`, values in `[0, count)`.
+        count: Number of bins.
+    """
+    drawn = []
+    for rows in _drawn_rows(len(values), resamples, seed):
+        cells = np.arange(len(rows))[:, None] * count + bins[rows]
+        drawn.append(np.bincount(cells.ravel(), values[rows].ravel(), len(rows) * count))
+    return np.concatenate(drawn).reshape(resamples, count)
+
+
+def resample_rows(metric, labels, probabilities, resamples, seed):
+    """Draw a metric by resampling faces: slow, and right for any metric."""
+    generator, n = np.random.default_rng(seed), len(labels)
+    rows = (generator.integers(n, size=n) for _ in range(resamples))
+    return np.array([metric(labels[row], probabilities[row]) for row in rows])
+
+
+def _drawn_rows(n, resamples, seed):
+    """Yield the drawn faces of all resamples in blocks of shape `(some, n)` of about 4 MB."""
+    generator, step = np.random.default_rng(seed), max(1, 1_000_000 // n)
+    for start in range(0, resamples, step):
+        yield generator.integers(n, size=(min(step, resamples - start), n), dtype=np.int32)

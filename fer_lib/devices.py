@@ -1,0 +1,108 @@
+"""Devices: which of them a process computes on, and what it says where they do not suffice."""
+
+import contextlib
+import os
+
+import keras
+
+from fer_lib.emotions import lookup
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def on_gpu():
+    """Return whether the backend sees a GPU."""
+    return any("gpu" in device.lower() for device in keras.distribution.list_devices())
+
+
+def choose(device):
+    """Have this process compute on the kind of device that is named; before anything else.
+
+    On TensorFlow, memory of a GPU is taken as it is needed, so that several processes share one.
+
+    Args:
+        device: `"auto"` (a GPU where there is one), `"cpu"` or `"gpu"`.
+
+    Raises:
+        ValueError: If the name is unknown, there is no GPU, or it is too late to leave it out.
+    """
+    lookup(dict.fromkeys(DEVICES), device, "device")
+    # Where devices are in use already, what follows is refused: the checks below find out.
+    with contextlib.suppress(RuntimeError, ValueError):
+        STARTS.get(keras.backend.backend(), lambda device: None)(device)
+    if device == "cpu" and on_gpu():
+        raise ValueError(
+            "device='cpu' comes too late: this process uses a GPU already. Restart the kernel, or "
+            "start it with CUDA_VISIBLE_DEVICES=-1."
+        )
+    if device == "gpu" and not on_gpu():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hidden = "" if visible is None else f" CUDA_VISIBLE_DEVICES is {visible!r}."
+        raise ValueError(
+            f"device='gpu', but {keras.backend.backend()} sees none, only "
+            f"{', '.join(keras.distribution.list_devices())}.{hidden} nvidia-smi says whether the "
+            'driver does; the libraries come with pip install -e ".[gpu]"; a SLURM job asks for '
+            "one by --gpus=1."
+        )
+
+
+def _start_tensorflow(device):
+    import tensorflow as tf
+
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _start_jax(device):
+    import jax
+
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
+
+
+STARTS = {"tensorflow": _start_tensorflow, "jax": _start_jax}
+
+
+def make_deterministic():
+    """Have every operation of this process give the same bits each time, at some cost in speed.
+
+    For a GPU, whose fastest sums depend on the order in which threads end; there is no way back
+    within a process. On a CPU runs are the same bits without.
+
+    Raises:
+        ValueError: If the backend is not TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "deterministic=True is for TensorFlow; on JAX, start the process with "
+            "XLA_FLAGS=--xla_gpu_deterministic_ops=true instead."
+        )
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def explaining_memory(batch_size):
+    """Turn a device's out-of-memory error within this block into one that says what fits.
+
+    Args:
+        batch_size: Faces per step.
+
+    Raises:
+        MemoryError: In place of TensorFlow's, JAX's or Torch's own.
+    """
+    try:
+        yield
+    except Exception as error:  # each backend has its own class
+        marks = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory")
+        text = f"{type(error).__name__}: {error}"
+        if not any(mark in text for mark in marks):
+            raise
+        smaller = batch_size // 2
+        advice = f"try batch_size={smaller}" if smaller else "try a smaller image_size"
+        raise MemoryError(
+            f"A step of batch_size={batch_size} does not fit into the device's memory: {advice}."
+        ) from error

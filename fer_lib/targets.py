@@ -1,0 +1,78 @@
+"""Targets: what a classifier is fitted to, and how much each face counts."""
+
+import keras
+import numpy as np
+
+from fer_lib import calibration
+
+CLASS_WEIGHTS = (None, "balanced")
+SAMPLING = (None, "balanced")
+
+# Focal: Lin et al. 2017, arXiv:1708.02002, equation 5, with alpha 0.25 and gamma 2. The
+# Kullback-Leibler divergence has the gradient of the cross-entropy, and is 0 where the
+# model gives the votes' own distribution.
+LOSSES = {
+    "crossentropy": keras.losses.CategoricalCrossentropy,
+    "focal": keras.losses.CategoricalFocalCrossentropy,
+    "kl": keras.losses.KLDivergence,
+}
+
+
+def class_weights(targets):
+    """Return one weight per face: inverse class frequency, 1 on average.
+
+    A class that has less than one face's share of the targets counts as one face.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+
+    Returns:
+        `float32` `(n,)`.
+    """
+    counts = targets.sum(axis=0)
+    per_class = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0)
+    return (targets @ per_class).astype(np.float32)
+
+
+def drawing_chances(targets):
+    """Return the probability of each face at which every class that occurs is equally likely.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+
+    Returns:
+        `float64` `(n,)`, summing to 1.
+    """
+    weights = class_weights(targets).astype(np.float64)
+    return weights / weights.sum()
+
+
+def smooth(targets, share):
+    """Return targets of which a share is spread evenly over all classes.
+
+    Szegedy et al. 2016, arXiv:1512.00567, section 7.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+        share: In [0, 1).
+    """
+    return targets * np.float32(1 - share) + np.float32(share / targets.shape[1])
+
+
+def distill(targets, probabilities, *, weight, temperature):
+    """Mix what teachers answer into the targets: knowledge distillation.
+
+    Hinton et al. 2015, arXiv:1503.02531, whose two losses are one here, since the cross-entropy
+    is linear in its target. The student's own temperature stays 1.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+        probabilities: The teachers' mean answer, `(n, classes)`, columns in the same order.
+        weight: Share of the teachers, in [0, 1].
+        temperature: Of the teachers' answer; above 1 makes it more even.
+
+    Returns:
+        `float32` `(n, classes)`, rows summing to 1.
+    """
+    softened = calibration.apply_temperature(probabilities, temperature).astype(np.float32)
+    return np.float32(1 - weight) * targets + np.float32(weight) * softened
