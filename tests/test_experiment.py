@@ -239,6 +239,7 @@ OTHERS = {
     "schedule": "constant",
     "class_weight": "balanced",
     "augmentation": "flip",
+    "test_time_augmentation": "flip",
     "monitor": "val_loss",
     "mixed_precision": "none",
     "cache": "none",

@@ -54,7 +54,7 @@ def rescaled_twice(parts, *, seed=0, unfreeze="all", **settings):
     columns = ["minimum", "maximum", "standard deviation", "deviation between faces", "accuracy"]
     columns += ["most predicted", "its share of predictions", "share of the majority class"]
     return Pitfall(
-        f"÷255 twice: {training.model.name}, {unfreeze} trained",
+        f"÷255 before {training.model.name}, {unfreeze} trained",
         scores,
         *scores,
         "leave preprocessing to the model (models.build_classifier), look at what it sees",

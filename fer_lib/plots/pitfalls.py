@@ -14,7 +14,7 @@ def plot_gaps(pitfalls, *, ax=None, title=None, **kwargs):
         pitfalls: Sequence of `pitfalls.Pitfall`, drawn from the top.
     """
     rows = np.arange(len(pitfalls))
-    ax = new_axes(ax, title, (7.5, 1.1 + 0.45 * len(pitfalls)))
+    ax = new_axes(ax, title, (9, 1.1 + 0.45 * len(pitfalls)))
     for offset, marker, which in ((-0.12, "s", "shown"), (0.12, "o", "honest")):
         scores = [each.scores[getattr(each, which)]["accuracy"] for each in pitfalls]
         values, low, high = (
