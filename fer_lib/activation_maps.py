@@ -60,8 +60,8 @@ def grad_cam_maps(model, images, classes=None, *, resize=True, batch_size=64):
         raises the class's logit; comparable within one model only.
 
     Raises:
-        ValueError: If the model is of another form, or classes do not fit.
-        NotImplementedError: If the backend is neither TensorFlow nor JAX.
+        ValueError: If the model is of another form, classes do not fit, or the backend is neither
+            TensorFlow nor JAX.
     """
     last, after = _last_map(model)
     logits = functools.partial(_logits, after)
@@ -203,7 +203,7 @@ def _gradient(logits, maps, classes):
         import jax
 
         return np.asarray(jax.grad(total)(maps), np.float32)
-    raise NotImplementedError(
+    raise ValueError(
         f"grad_cam_maps needs gradients of TensorFlow or JAX; Keras runs on "
         f"{keras.backend.backend()}. Use class_activation_maps or occlusion_maps, or set "
         "KERAS_BACKEND=tensorflow before Python starts."
