@@ -273,8 +273,8 @@ def collect(grid, file=None):
 
     Returns:
         `pandas.DataFrame`, one row per finished run in the grid's order: the columns of
-        `runs.runs_table`, and `validation_accuracy` and `validation_macro_f1`. How long runs took
-        is left out, so that the same results make the same table wherever they ran.
+        `runs.runs_table`. How long runs took is left out, so that the same results make the same
+        table wherever they ran.
 
     Raises:
         FileNotFoundError: If no point is finished.
@@ -286,9 +286,6 @@ def collect(grid, file=None):
         raise FileNotFoundError(f"No point of the grid is finished in {grid.results_dir}.")
     table = runs.runs_table(grid.results_dir).drop(columns="minutes").set_index("run")
     table = table[~table.index.duplicated()].loc[names].reset_index()
-    scores = [runs.load_run(grid.results_dir / name).scores["validation"] for name in names]
-    for metric in ("accuracy", "macro_f1"):
-        table[f"validation_{metric}"] = [score[metric]["value"] for score in scores]
     if file:
         with storage.replacing(file) as temporary:
             table.to_csv(temporary, index=False)
