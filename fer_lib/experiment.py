@@ -94,7 +94,8 @@ class Experiment:
         monitor: Key of `training.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
         mixed_precision: `"auto"` (bfloat16 on a GPU), `"none"` or `"bfloat16"`.
-        cache: `"auto"` or `"none"`: whether frozen layers are computed once.
+        cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
+            `training.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
             `distribution.data_parallel`. Neither batch nor learning rate is changed by it.
         device: `"auto"`, `"cpu"` or `"gpu"`: an error where there is none.

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fer_lib import __version__, storage
+from fer_lib import __version__, litert, storage
 from fer_lib.emotions import lookup
 from fer_lib.predictor import Predictor, load_predictor, sidecar
 
@@ -195,38 +195,7 @@ class _Network:
 
     @functools.cached_property
     def trace(self):
-        return _trace(self.model)
-
-
-def _trace(model):
-    """Return the model as a `tf.function` from any number of faces, its weights constants."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "export needs Keras on TensorFlow (KERAS_BACKEND=tensorflow; a .keras file saved on "
-            f"another backend opens there); this process has {keras.backend.backend()}."
-        )
-    import tensorflow as tf
-
-    trained = [np.asarray(value) for value in model.trainable_variables]
-    others = [np.asarray(value) for value in model.non_trainable_variables]
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="face")]
-    return tf.function(
-        lambda face: model.stateless_call(trained, others, face, training=False)[0],
-        input_signature=signature,
-    )
-
-
-def _converter(trace, **settings):
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [trace.get_concrete_function()], trackable_obj=tf.Module()
-    )
-    for name, value in settings.items():
-        setattr(converter, name, value)
-    return converter
+        return litert.trace(self.model)
 
 
 def _keras(network, _):
@@ -251,7 +220,7 @@ def _rounded(values):
 
 
 def _litert(network, _):
-    return _converter(network.trace).convert(), {}
+    return litert.converter(network.trace).convert(), {}
 
 
 def _litert_float16(network, _):
@@ -259,7 +228,7 @@ def _litert_float16(network, _):
 
     half = tf.lite.TargetSpec(supported_types=[tf.float16])
     optimizations = [tf.lite.Optimize.DEFAULT]
-    converter = _converter(network.trace, optimizations=optimizations, target_spec=half)
+    converter = litert.converter(network.trace, optimizations=optimizations, target_spec=half)
     return converter.convert(), {}
 
 
@@ -279,7 +248,7 @@ def _litert_int8(network, images):
         return ([face[None]] for face in images[:32])
 
     debug = tf.lite.experimental
-    converter = _converter(
+    converter = litert.converter(
         network.trace, optimizations=[tf.lite.Optimize.DEFAULT], representative_dataset=batches
     )
     with warnings.catch_warnings():

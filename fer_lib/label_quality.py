@@ -64,9 +64,8 @@ def network_features(images, *, backbone="mobilenet_v2", weights="imagenet", ima
     large = [layer.output for layer in body if layer.output.shape[1] >= image_size // 16]
     middle = keras.layers.GlobalAveragePooling2D()(large[-1])
     both = keras.layers.Concatenate()([middle, model.get_layer("pool").output])
-    return prefix_cache.compute_features(
-        keras.Model(model.input, both), images, progress="features"
-    )
+    forward = prefix_cache.forward_pass(keras.Model(model.input, both), len(images), exact=False)
+    return forward(images, "features")
 
 
 FEATURES = {"pixels": pixel_features, "network": network_features}

@@ -7,13 +7,12 @@ open a `.keras` file.
 
 import functools
 import importlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from fer_lib import storage
+from fer_lib import litert, storage
 from fer_lib.emotions import lookup, suggest
 
 # Name → file of a model that ships with the package.
@@ -127,7 +126,7 @@ def load_predictor(path_or_name, *, threads=None):
     if not path.is_file():
         raise FileNotFoundError(_no_such(path_or_name))
     lookup(READERS, path.suffix, f"kind of model file ({path.name})")
-    threads = min(4, _cores()) if threads is None else threads
+    threads = min(4, litert.cores()) if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}.")
     if path.suffix == ".keras":
@@ -190,17 +189,10 @@ def _keras_predictor(path):
 def _no_such(name):
     known = f"Known names: {', '.join(PREDICTORS)}" if PREDICTORS else "No model ships by name"
     return (
-        f"{str(name)!r} is neither a file, a run's folder nor a predictor's name. {known}"
-        f"{suggest(str(name), PREDICTORS)}. A run gives one: "
-        "fer_lib.export.export(fer_lib.runs.load_run(folder), folder)."
+        f"{str(name)!r} is neither a file, a run's folder nor a predictor's name. A run gives a "
+        "file: python -m fer_lib export RUN --to FOLDER. "
+        f"{known}{suggest(str(name), PREDICTORS)}"
     )
-
-
-def _cores():
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every platform
-        return os.cpu_count() or 1
 
 
 def _needed(module, path, package):
@@ -218,27 +210,11 @@ def _unreadable(path, error):
 
 
 def _open_litert(path):
-    litert = _needed("ai_edge_litert.interpreter", path, "ai-edge-litert")
+    _needed("ai_edge_litert.interpreter", path, "ai-edge-litert")
     try:
-        interpreter = litert.Interpreter(str(path), num_threads=1)
-        interpreter.allocate_tensors()
+        return litert.open_network(str(path))
     except (ValueError, RuntimeError) as error:
         raise _unreadable(path, error) from None
-    face = interpreter.get_input_details()[0]["index"]
-    emotion = interpreter.get_output_details()[0]["index"]
-    shape = None
-
-    def network(images):
-        nonlocal shape
-        if images.shape != shape:
-            interpreter.resize_tensor_input(face, images.shape)
-            interpreter.allocate_tensors()
-            shape = images.shape
-        interpreter.set_tensor(face, images)
-        interpreter.invoke()
-        return interpreter.get_tensor(emotion)
-
-    return network
 
 
 def _open_onnx(path):

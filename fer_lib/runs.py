@@ -251,6 +251,26 @@ def comparable(found, label):
     return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
 
 
+def rivals(found, label):
+    """Return the labels of the other runs that report on the same faces as one does.
+
+    By the name and number of the test faces and their emotions, which published copies hold too.
+
+    Args:
+        found: `{label: Run}`.
+        label: The run to compare with.
+
+    Returns:
+        List of labels, best macro-F1 on validation first.
+    """
+
+    def report(run):
+        return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
+
+    same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
+    return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
+
+
 def _unlike(run, other, split):
     """Return in what the faces that two runs scored differ, or `None`."""
     if _label_set(run) != _label_set(other):

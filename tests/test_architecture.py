@@ -43,6 +43,7 @@ LEARNING = {
     "complexity",
     "pretrained",
     "augmentation",
+    "litert",
     "prefix_cache",
     "checkpoints",
     "feed",

@@ -6,7 +6,7 @@ from test_notebooks import run_papermill, text_and_figures
 from test_runs import write_run
 
 NOTEBOOK = ROOT / "notebooks" / "compare_runs.ipynb"
-ALWAYS = {"accuracy", "cost", "curves", "confusion", "class_f1"}
+ALWAYS = {"accuracy", "cost", "curves", "confusion", "confusion_difference", "class_f1"}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def compare(folder, results_dir):
 @pytest.mark.slow
 def test_runs_with_predictions_are_tested_against_the_best(written, tmp_path):
     printed, figures, names, notebook = compare(tmp_path, written)
-    assert names == ALWAYS | {"reliability", "roc", "precision_recall"} and figures == 8
+    assert names == ALWAYS | {"reliability", "roc", "precision_recall"} and figures == 9
     assert not printed
     for part in ("p_holm", "macro_f1_sd", "roc_auc", "not told apart"):
         assert part in notebook

@@ -200,7 +200,9 @@ def test_a_corrupt_file_is_named(copy, content):
 
 
 def test_an_unknown_name_says_how_to_make_one():
-    with pytest.raises(FileNotFoundError, match=r"'defalt' is neither.*'default'.*export\.export"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'defalt' is neither.*fer_lib export RUN.*did you mean 'default'"
+    ):
         load_predictor("defalt")
 
 

@@ -53,7 +53,7 @@ def test_several_steps_per_call_change_no_result_and_report_their_steps(
     tiny, tiny_faces, monkeypatch
 ):
     several = fed(tiny, tiny_faces, on_device=True)
-    monkeypatch.setattr(feed, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(feed, "STEPS_PER_CALL", {})
     single = fed(tiny, tiny_faces, on_device=True)
     assert_same(several, single)
     assert single[3] == [*range(1, 8)] * 2  # 210 faces in batches of 32

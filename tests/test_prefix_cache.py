@@ -99,7 +99,9 @@ def test_features_do_not_depend_on_the_batch_size(tiny, images):
 def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
     prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
     views = [
-        prefix_cache.compute_views(prefix, images, augmentation="flip", views=3, seed=seed)
+        prefix_cache.compute_views(
+            prefix_cache.forward_pass(prefix, 60), images, augmentation="flip", views=3, seed=seed
+        )
         for seed in (0, 0, 1)
     ]
     assert views[0].shape == (3, 20, 12, 12, 16)
@@ -113,8 +115,63 @@ def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
 
 def test_without_augmentation_the_one_view_is_the_face(tiny, images):
     prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "top"))
-    views = prefix_cache.compute_views(prefix, images, augmentation="none", views=1, seed=0)
+    forward = prefix_cache.forward_pass(prefix, 20)
+    views = prefix_cache.compute_views(forward, images, augmentation="none", views=1, seed=0)
     np.testing.assert_array_equal(views[0], prefix_cache.compute_features(prefix, images))
+
+
+@pytest.fixture
+def litert_calls(monkeypatch):
+    """Conversion at any number of faces; the list of how many batches LiteRT ran each time."""
+    calls = []
+    compute = prefix_cache.litert.compute
+    monkeypatch.setattr(prefix_cache, "WORTH_CONVERTING", 1)
+    monkeypatch.setattr(
+        prefix_cache.litert,
+        "compute",
+        lambda content, batches: calls.append(len(batches)) or compute(content, batches),
+    )
+    return calls
+
+
+@pytest.mark.skipif(not exact, reason="the converter needs TensorFlow")
+@pytest.mark.parametrize("unfreeze", ["top", "100"])
+def test_litert_computes_the_same_features(tiny, tiny_faces, litert_calls, unfreeze):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, unfreeze))
+    images = tiny_faces["train"].images[:70]
+    features = prefix_cache.forward_pass(prefix, 70, exact=False)(images, None)
+    expected = prefix_cache.compute_features(prefix, images)
+    assert litert_calls == [1, 3] and features.dtype == np.float32  # a trial, 32 + 32 + 6 faces
+    assert features.shape == expected.shape
+    np.testing.assert_allclose(features, expected, atol=1e-5 * abs(expected).max())
+
+
+def test_what_must_be_exact_or_is_small_is_keras_s_own(tiny, images, litert_calls, monkeypatch):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "top"))
+    expected = prefix_cache.compute_features(prefix, images)
+    np.testing.assert_array_equal(prefix_cache.forward_pass(prefix, 99)(images), expected)
+    monkeypatch.setattr(prefix_cache, "WORTH_CONVERTING", 100)
+    forward = prefix_cache.forward_pass(prefix, 99, exact=False)
+    np.testing.assert_array_equal(forward(images), expected)
+    assert not litert_calls
+
+
+@pytest.mark.skipif(not exact, reason="the converter needs TensorFlow")
+@pytest.mark.parametrize("answer, words", [("wrong", "other features"), ("error", "can not run")])
+def test_keras_stands_in_where_litert_fails(tiny, images, monkeypatch, answer, words):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "top"))
+
+    def compute(content, batches):
+        if answer == "error":
+            raise RuntimeError("no such operation")
+        return [np.full((len(batch), *prefix.output_shape[1:]), np.nan) for batch in batches]
+
+    monkeypatch.setattr(prefix_cache.litert, "compute", compute)
+    monkeypatch.setattr(prefix_cache, "WORTH_CONVERTING", 1)
+    with pytest.warns(UserWarning, match=words):
+        forward = prefix_cache.forward_pass(prefix, 20, exact=False)
+    expected = prefix_cache.compute_features(prefix, images)
+    np.testing.assert_array_equal(forward(images), expected)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +213,7 @@ def trained(tiny, tiny_faces, folder, unfreeze, cache):
 @pytest.mark.parametrize("unfreeze", ["top", "100"])
 def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, unfreeze):
     results = [
-        trained(tiny, tiny_faces, tmp_path / cache, unfreeze, cache) for cache in ("auto", "none")
+        trained(tiny, tiny_faces, tmp_path / cache, unfreeze, cache) for cache in ("exact", "none")
     ]
     (history, weights), (plain_history, plain_weights) = results
     for cached, plain in zip(weights, plain_weights, strict=True):
@@ -175,3 +232,15 @@ def test_what_does_not_fit_in_memory_is_trained_without_the_cache(
     monkeypatch.setattr(prefix_cache, "compute_views", None)
     too_large, _ = trained(tiny, tiny_faces, tmp_path / "large", "top", "auto")
     np.testing.assert_allclose(too_large.loss, fits.loss, atol=1e-5)
+
+
+@pytest.mark.skipif(not exact, reason="the converter needs TensorFlow")
+def test_training_on_litert_s_features_is_the_same_but_for_rounding(
+    tiny, tiny_faces, tmp_path, litert_calls
+):
+    fast, weights = trained(tiny, tiny_faces, tmp_path / "fast", "top", "auto")
+    slow, exact_weights = trained(tiny, tiny_faces, tmp_path / "slow", "top", "exact")
+    assert litert_calls == [1, 7, 5]  # a trial, 210 training and 140 validation faces
+    np.testing.assert_allclose(fast.loss, slow.loss, atol=1e-5)
+    for fast_weight, slow_weight in zip(weights, exact_weights, strict=True):
+        np.testing.assert_allclose(fast_weight, slow_weight, atol=1e-4)

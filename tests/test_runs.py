@@ -219,6 +219,15 @@ def test_comparable_runs_hold_predictions_of_the_same_faces(tmp_path):
     assert found["a"].has_predictions and not found["bare"].has_predictions
 
 
+def test_rivals_report_on_the_same_faces_and_come_best_first(tmp_path):
+    found = {name: write_run(tmp_path / name, validation=True) for name in "abcd"}
+    for name, value in zip("abcd", (0.5, 0.4, 0.6, 0.9), strict=True):
+        found[name].scores["validation"]["macro_f1"]["value"] = value
+    found["d"].scores["test_name"] = "other faces"
+    assert runs.rivals(found, "a") == ["c", "b"]
+    assert runs.rivals(found, "d") == []
+
+
 def test_mistakes_are_the_most_confident_ones_first(tmp_path):
     result, faces = write_run(tmp_path), synthetic.make_faces(140)
     faces = dataclasses.replace(faces, labels=result.predictions["labels"])

@@ -29,7 +29,7 @@ print(time.perf_counter() - start, time.process_time(), "tensorflow" in sys.modu
 
 
 def classifier(options):
-    """Return the run to time, or a MobileNetV2 with random weights, and its label set."""
+    """Return the run to time, or a MobileNetV2 with some weights, and its label set."""
     from fer_lib import models, runs
     from fer_lib.emotions import FER7
 
@@ -91,8 +91,8 @@ def measure(functions, faces, rounds, calls):
 def main():
     arguments = timing.options(
         __doc__,
-        run={"type": Path, "help": "folder of a run, instead of random weights"},
-        weights={"help": "of the backbone without --run; random if not given"},
+        run={"type": Path, "help": "folder of a run, instead of weights"},
+        weights={"default": "fer", "help": "of the backbone without --run; the shipped model's"},
         image_size={"type": int, "default": 96, "help": "without --run"},
         rounds={"type": int, "default": 7},
         threads={"type": int, "default": 2},
@@ -105,7 +105,7 @@ def main():
     model = subject.model() if arguments.run else subject
     faces = make_faces(140).images
     formats = ("litert", "litert_int8", "onnx") if arguments.full else ("litert", "litert_int8")
-    origin = f"from {arguments.run or arguments.weights or 'random weights'}"
+    origin = f"from {arguments.run or arguments.weights}"
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = export(subject, folder, formats=formats, calibration=faces, label_set=label_set)

@@ -1,17 +1,16 @@
 """Compare inference with the models of other projects, on the same faces.
 
-python tests/benchmarks/peers.py [--full] [--json FILE] [--run FOLDER]
+python tests/benchmarks/peers.py [--full] [--json FILE] [--model NAME]
 
 Needs the peers' files in the folder that FER_PEERS names, or in `peers` of the one that FER_SHARED
 names. Each peer is called as its own project calls it, `model.predict` on one face, and at
-its best, `predict_on_batch` on 64. Ours is MobileNetV2 at 48 px as an int8 file, of random weights
-or, with `--run`, of a finished run. With `--full` and FER-2013 at hand each one is also scored on
-PublicTest; the peers' own training rows are not known to us beyond what their authors say.
+its best, `predict_on_batch` on 64. Ours is the shipped model or, with `--model`, another. With
+`--full` and FER-2013 at hand each one is also scored on PublicTest; the peers' own training rows
+are not known to us beyond what their authors say.
 """
 
 import functools
 import os
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -64,48 +63,29 @@ def main():
     arguments = timing.options(
         __doc__,
         rounds={"type": int, "default": 7},
-        run={"type": Path, "help": "a finished run instead of random weights"},
+        model={"default": "default", "help": "name, run or file of ours"},
     )
     if not FOLDER.is_dir():
         print(f"skipped: no peers' models in {FOLDER} (FER_PEERS names the folder)")
         timing.finish([], arguments)
         return
-    from fer_lib import datasets, models, runs, synthetic
-    from fer_lib.emotions import FER7
-    from fer_lib.export import export, load_predictor
+    from fer_lib import datasets, synthetic
+    from fer_lib.export import load_predictor
 
-    faces = synthetic.make_faces(140)
-    subject = (
-        runs.load_run(arguments.run)
-        if arguments.run
-        else models.build_classifier("mobilenet_v2", weights=None, image_size=48)
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        files = export(
-            subject,
-            folder,
-            formats=["litert_int8"],
-            calibration=None if arguments.run else faces,
-            label_set=None if arguments.run else FER7,
+    faces = synthetic.make_faces(140).images
+    ways = peer_ways(FOLDER) | {"ours": load_predictor(arguments.model).predict}
+    rows = []
+    for count in (1, 64):
+        batch = faces[:count]
+        times = timing.interleaved(
+            {name: functools.partial(way, batch) for name, way in ways.items()}, arguments.rounds
         )
-        ours = {"ours, int8": load_predictor(files["litert_int8"]).predict}
-        ways = peer_ways(FOLDER) | ours
-        rows = []
-        for count in (1, 64):
-            batch = faces.images[:count]
-            times = timing.interleaved(
-                {name: functools.partial(way, batch) for name, way in ways.items()},
-                arguments.rounds,
-            )
-            case = f"{count} face{'s' * (count > 1)}"
-            rows += timing.rows_of(case, times, unit="ms", scale=1e3)
-        if arguments.full and datasets.resolve_auto()[0] == "fer2013":
-            test = datasets.load_dataset("fer2013")["test"]
-            rows += [
-                scored(name, way, test)
-                for name, way in ways.items()
-                if name not in ours or arguments.run
-            ]
+        case = f"{count} face{'s' * (count > 1)}"
+        notes = {"ours": str(arguments.model)}
+        rows += timing.rows_of(case, times, unit="ms", scale=1e3, notes=notes)
+    if arguments.full and datasets.resolve_auto()[0] == "fer2013":
+        test = datasets.load_dataset("fer2013")["test"]
+        rows += [scored(name, way, test) for name, way in ways.items()]
     timing.finish(rows, arguments)
 
 

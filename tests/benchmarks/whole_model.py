@@ -28,7 +28,9 @@ AUGMENTATION = {
 # Name → (environment, settings of `ours`): everything else tried, one change at a time.
 ALTERNATIVES = {
     "oneDNN off": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, {}),
-    "jit_compile": ({}, {"jit_compile": True}),
+    # XLA can not compile the resampling on a CPU.
+    "without augmentation": ({}, {"augmentation": "none"}),
+    "without augmentation, jit_compile": ({}, {"augmentation": "none", "jit_compile": True}),
     "bfloat16": ({}, {"policy": "mixed_bfloat16"}),
     "batch of 128": ({}, {"batch": 128}),
     "batch of 256": ({}, {"batch": 256}),

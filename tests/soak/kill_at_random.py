@@ -1,12 +1,14 @@
-"""Soak test: kill -9 at random moments of writing, training and sweeping, and see what is left.
+"""Soak test: kill -9 at random moments of a run's life, and see what is left.
 
-    python tests/soak/kill_at_random.py --writes 60 --trainings 25 --sweeps 20
+    python tests/soak/kill_at_random.py --writes 60 --downloads 20 --trainings 25 --sweeps 20
 
 After each kill everything a reader would take for whole is read; at the end, started again, the
 work must come out as if nobody had interrupted it. Not part of the test suite: it takes minutes.
 """
 
 import argparse
+import hashlib
+import http.server
 import os
 import random
 import shutil
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -22,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np  # noqa: E402
 
-from fer_lib import cache, point, storage, sweep  # noqa: E402
+from fer_lib import cache, detection, point, storage, sweep  # noqa: E402
 from fer_lib.grid import make_grid  # noqa: E402
 
 TEMPORARY = "????????."  # what storage.replacing puts before a name, after a dot
@@ -90,6 +93,41 @@ def soak_writing(folder, kills):
         if again.content_hash != faces.content_hash:
             raise ValueError("the cache served other faces")
     return kills
+
+
+def soak_downloading(folder, kills):
+    """Kill while a slow server sends a file of weights; what has its name must be whole."""
+    content = random.randbytes(200_000)
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            try:
+                for start in range(0, len(content), 10_000):
+                    self.wfile.write(content[start : start + 10_000])
+                    time.sleep(0.01)
+            except OSError:
+                pass  # the reader was killed
+
+        def log_message(self, *_):
+            pass
+
+    path, killed = folder / "weights" / "file.onnx", 0
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/file.onnx"
+        weights = detection.Weights(path.name, (url,), hashlib.sha256(content).hexdigest())
+        while killed < kills:
+            path.unlink(missing_ok=True)
+            killed += not kill_after(lambda: detection.fetch(weights, path.parent), 0.4)
+            if path.exists() and path.read_bytes() != content:
+                raise ValueError(f"{path} was taken for whole")
+        if detection.fetch(weights, path.parent).read_bytes() != content:
+            raise ValueError("the download after the kills is not the file")
+        server.shutdown()
+    return killed
 
 
 def soak_training(folder, kills):
@@ -187,6 +225,7 @@ def main():
     """Run the soak test and print how often it killed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--writes", type=int, default=60)
+    parser.add_argument("--downloads", type=int, default=20)
     parser.add_argument("--trainings", type=int, default=25)
     parser.add_argument("--sweeps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -194,6 +233,7 @@ def main():
     random.seed(options.seed)
     parts = (
         ("writing", soak_writing, options.writes),
+        ("downloading", soak_downloading, options.downloads),
         ("sweeping", soak_sweeping, options.sweeps),
         ("training", soak_training, options.trainings),
     )
