@@ -19,6 +19,7 @@ BENCHMARKS = {
     "whole_model": "training everything against the plain notebook way",
     "memory": "peak memory of loading and starting to train, against the plain notebook way",
     "inference": "exported files against model.predict",
+    "video": "the faces of a video against the usual script, where photographs are at hand",
     "peers": "inference with other projects' models, where they are at hand",
     "accelerator": "training on a GPU, where there is one",
     "whole_job": "a whole job against the plain notebook recipe",
@@ -71,6 +72,41 @@ def _run_script(name, full):
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return [{"case": "failed", "note": reason}], f"FAILED: {reason}"
         return json.loads(path.read_text()), done.stdout.rstrip()
+
+
+def summary_table(rows):
+    """Return how the last way of each case compares with its first.
+
+    Args:
+        rows: DataFrame or list of dicts, as `run_benchmarks` returns them.
+
+    Returns:
+        `pandas.DataFrame` of text, one row per case with two or more ways: `benchmark`, `case`,
+        `against` (the first way), `its_median`, `ours` (the last way), `median`, `ratio` (by
+        wall-clock time) and `goal` (`""` where there is none).
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame(rows)
+    found = []
+    for (benchmark, case), part in rows.groupby(["benchmark", "case"], sort=False):
+        part = part[part.ratio.notna()]
+        if len(part) < 2:
+            continue
+        first, last = part.iloc[0], part.iloc[-1]
+        found.append(
+            {
+                "benchmark": benchmark,
+                "case": case,
+                "against": first.way,
+                "its_median": f"{first['median']:,.3g} {first.unit}",
+                "ours": last.way,
+                "median": f"{last['median']:,.3g} {last.unit}",
+                "ratio": f"{last.ratio:.1f}",
+                "goal": "" if pd.isna(last.goal) else f"{last.goal:g}",
+            }
+        )
+    return pd.DataFrame(found)
 
 
 def check_path(path):

@@ -136,11 +136,13 @@ def _network(build, head=None, scale=1 / 255, offset=0.0):
 
 
 NETWORKS = {
-    # 1.49 M parameters: github.com/serengil/tensorflow-101; dropout 0.2.
+    # 1,485,831 parameters: github.com/serengil/tensorflow-101, facial-expression-recognition.py;
+    # dropout 0.2.
     "cnn5x5": _network(_cnn5x5, _cnn5x5_head),
     # Ten convolutions in VGG's pairs (arXiv:1409.1556) with batch normalisation; dropout 0.4.
     "cnn10": _network(_cnn10, _cnn10_head),
-    # 4.48 M parameters, of many FER-2013 notebooks; dropout 0.25.
+    # 4,478,727 parameters, of the notebook Facial-Expression-Recognizer and its many copies;
+    # dropout 0.25.
     "cnn4": _network(_cnn4, _cnn4_head),
     # Arriaga et al. 2017, arXiv:1710.07557 (github.com/oarriaga/face_classification), of which
     # the last convolution to the classes is left out: the output layer comes after the pooling.

@@ -95,11 +95,11 @@ def forward_pass(prefix, count, *, exact=True):
 
 
 def compute_features(prefix, images, *, batch_size=256, progress=None):
-    """Run the frozen layers over the faces with Keras.
+    """Run the frozen layers, or any other model of one output, over the faces with Keras.
 
     Args:
         prefix: Frozen model of `split_at_frozen`.
-        images: `uint8` array of shape `(n, height, width)`.
+        images: Array of shape `(n, ...)` that it takes: `uint8` faces, or features.
         batch_size: Faces per forward pass.
         progress: Text of a progress bar, or `None` for none.
 
@@ -137,7 +137,7 @@ def _gathered(answers, images, shape, progress):
 
 def _whole_batch(prefix, batch_size, images):
     """Run one batch, padded to full size so that it compiles once."""
-    padding = [(0, batch_size - len(images)), (0, 0), (0, 0)]
+    padding = [(0, batch_size - len(images))] + [(0, 0)] * (images.ndim - 1)
     return prefix.predict_on_batch(np.pad(images, padding))[: len(images)]
 
 

@@ -1,5 +1,6 @@
 """JAX: the core passes on it, and what it trains answers the same on TensorFlow."""
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,26 @@ training.fit(model, part, part, stages=[training.Stage("all", "all", 2, 1e-3)], 
 model.save(sys.argv[1] + "/model.keras")
 print(keras.backend.backend(), *model.predict(faces.images[:9], verbose=0).ravel().tolist())
 """
+
+
+# Trains from one start, without what each backend draws by itself: dropout and augmentation.
+SAME_START = """
+import json, sys, keras
+from fer_lib import models, training
+from fer_lib.synthetic import make_faces
+
+faces = make_faces(280, seed=0)
+model = keras.models.load_model(sys.argv[1], compile=False)
+part = faces.images, faces.targets
+history = training.fit(
+    model, part, part, stages=[training.Stage("all", "all", 3, 1e-3)], folder=sys.argv[2],
+    augmentation="none",
+)
+print(json.dumps([history.loss.tolist(), model.predict(faces.images[:9], verbose=0).tolist()]))
+"""
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# Largest differences of an epoch's mean loss and of a probability after three epochs.
+LOSS_TOLERANCE, PROBABILITY_TOLERANCE = 1e-3, 1e-2
 
 
 @pytest.fixture
@@ -59,3 +80,32 @@ def test_a_model_trained_on_jax_answers_the_same_on_tensorflow(jax, tmp_path):
     answers = model.predict(make_faces(140, seed=0).images[:9], verbose=0)
     np.testing.assert_allclose(answers.ravel(), np.array(numbers, float), atol=1e-5)
     assert np.ptp(answers, axis=0).max() > 0.01  # it tells faces apart
+
+
+def from_one_start(start, folder, environment):
+    command = [sys.executable, "-c", SAME_START, str(start), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    loss, probabilities = json.loads(done.stdout.splitlines()[-1])
+    return np.array(loss), np.array(probabilities)
+
+
+@pytest.mark.slow
+def test_backends_and_threads_train_the_same_within_the_stated_tolerance(jax, tmp_path):
+    import keras
+
+    from fer_lib import models
+
+    keras.utils.set_random_seed(0)
+    start = tmp_path / "start.keras"
+    models.build_classifier("mini_xception", weights=None, dropout=0.0).save(start)
+    expected = from_one_start(start, tmp_path / "a", os.environ)
+    again = from_one_start(start, tmp_path / "b", os.environ)
+    np.testing.assert_array_equal(expected[0], again[0])  # to the bit
+    np.testing.assert_array_equal(expected[1], again[1])
+    for name, environment in {"JAX": jax, "thread": os.environ | ONE_THREAD}.items():
+        loss, probabilities = from_one_start(start, tmp_path / name, environment)
+        gaps = np.abs(loss - expected[0]).max(), np.abs(probabilities - expected[1]).max()
+        print(f"{name}: loss {gaps[0]:.1e}, probability {gaps[1]:.1e}")
+        assert gaps[0] < LOSS_TOLERANCE and gaps[1] < PROBABILITY_TOLERANCE
+    assert expected[0][0] - expected[0][-1] > 10 * LOSS_TOLERANCE  # it learned more than that

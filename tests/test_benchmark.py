@@ -63,3 +63,18 @@ def test_an_installation_without_the_repository_is_told_so(scripts, monkeypatch)
 def test_a_real_benchmark_runs():
     (row,) = benchmark.run_benchmarks(["synthetic_faces"])
     assert row["way"] == "make_faces" and row["median"] > 0 and row["unit"] == "faces/s"
+
+
+def test_a_summary_compares_the_last_way_of_a_case_with_its_first():
+    ways = ((1.0, 1.0, None), (0.5, 2.0, None), (0.1, 10.0, 8.0))
+    rows = [
+        {"benchmark": "b", "case": "c", "way": f"way {n}", "median": m, "unit": "s", "ratio": r}
+        | {"goal": goal}
+        for n, (m, r, goal) in enumerate(ways)
+    ]
+    alone = {"benchmark": "b", "case": "d", "way": "x", "median": 3.0, "unit": "fps", "goal": 2}
+    (row,) = benchmark.summary_table([*rows, alone]).to_dict("records")
+    assert row["against"] == "way 0" and row["ours"] == "way 2"
+    assert (row["its_median"], row["median"], row["ratio"], row["goal"]) == (
+        "1 s", "0.1 s", "10.0", "8",
+    )  # fmt: skip

@@ -71,8 +71,11 @@ def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chance
     """Return what one epoch hands to Keras's `fit`: faces, targets, weights."""
     given = []
 
-    def fit(self, rows, targets, sample_weight=None, **options):
-        given.extend([rows, targets, sample_weight])
+    def fit(self, x, y=None, sample_weight=None, **options):
+        if y is None:  # batches of TensorFlow
+            parts = zip(*x.as_numpy_iterator(), strict=True)
+            x, y, sample_weight = [*(np.concatenate(part) for part in parts), None][:3]
+        given.extend([x, y, sample_weight])
         return types.SimpleNamespace(history={"loss": [0.0], "accuracy": [0.0]})
 
     model = models.build_classifier(tiny, weights=None, unfreeze=settings.pop("unfreeze", "all"))
@@ -133,6 +136,16 @@ def test_mixing_on_the_device_gives_the_same_training(tiny, tiny_faces, way):
     exact = keras.backend.backend() == "tensorflow"
     in_memory = fed(tiny, tiny_faces, on_device=False, mixing=way)
     assert_same(in_memory, fed(tiny, tiny_faces, on_device=True, mixing=way), exact)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="is about tf.data")
+def test_batches_come_in_order_and_are_not_tuned(rng):
+    rows, targets = rng.integers(0, 256, (70, 4, 4), np.uint8), np.eye(7, dtype="float32")[[3] * 70]
+    batches = feed._in_batches(rows, targets, None, 32, parallel=1)["x"]
+    parts = list(batches.as_numpy_iterator())
+    assert [len(part) for part, _ in parts] == [32, 32, 6] and len(batches) == 3
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), rows)
+    assert batches.options().autotune.enabled is False
 
 
 def test_devices_share_each_step_and_the_last_one_evenly(tiny, tiny_faces, monkeypatch):

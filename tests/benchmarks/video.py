@@ -1,14 +1,14 @@
 """Time the faces of a video against the usual script: per frame, and end to end.
 
-python tests/benchmarks/video.py [--full] [--json FILE] [--model FILE | --keras FILE]
+python tests/benchmarks/video.py [--full] [--json FILE] [--model NAME] [--keras FILE]
 
 A clip of 640 x 480 with 1 and with 5 faces, cut from photographs and pasted on a moving
 background. Usual: Haar at scale 1.1 on each frame and `model.predict` on each face. Ours:
 `recognition.Recogniser` (find or follow, align, classify in one batch), then `predict_video` end to
 end with the table and without and with the annotated copy. Needs the photographs of FER_SHARED
-(by default ../shared) and, for YuNet, its file in FER_WEIGHTS or FER_HOME/weights. Without a model
-MobileNetV2 at 48 px with random weights is exported; its speed is that of a trained one. On a busy
-machine read the CPU times: they are those of all threads.
+(by default ../shared; skipped without them) and, for YuNet, its file in FER_WEIGHTS or
+FER_HOME/weights. Both use the shipped model, the usual script as a Keras model. On a busy machine
+read the CPU times: they are those of all threads.
 """
 
 import itertools
@@ -21,6 +21,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import timing
+
+from fer_lib import storage
 
 SHARED = Path(os.environ.get("FER_SHARED", Path(__file__).parents[3] / "shared"))
 # Photo, then the square of a face with its surroundings: left, top, side in pixels.
@@ -58,22 +60,6 @@ def frames(count, length):
             picture[y : y + 150, x : x + 150] = face
         pictures.append(picture)
     return pictures
-
-
-def model_files(arguments, folder):
-    """Return the exported file and the Keras model of the usual script."""
-    import keras
-
-    from fer_lib import export, models
-    from fer_lib.emotions import FER7
-
-    if arguments.keras:
-        model = keras.models.load_model(arguments.keras, compile=False)
-    else:
-        model = models.build_classifier("mobilenet_v2", weights=None, image_size=48)
-    if arguments.model:
-        return arguments.model, model
-    return export.export(model, folder, formats=["litert"], label_set=FER7)["litert"], model
 
 
 def usual(model):
@@ -174,15 +160,21 @@ def main():
     """Measure and print."""
     arguments = timing.options(
         __doc__,
-        model={"help": "exported file; by default made of --keras or of random weights"},
-        keras={"help": "model of the usual script (.keras)"},
+        model={"default": "default", "help": "name or file of ours"},
+        keras={"default": str(storage.SHIPPED / "fer7.keras"), "help": "of the usual script"},
     )
-    rows = []
+    if not (SHARED / "media").is_dir():
+        print(f"skipped: no photographs in {SHARED / 'media'} (FER_SHARED names the folder)")
+        timing.finish([], arguments)
+        return
+    import keras
+
+    model, rows = keras.models.load_model(arguments.keras, compile=False), []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that Haar is used where YuNet's file is missing
-        path, model = model_files(arguments, folder)
         for count in FPS_GOALS:
-            rows += case(count, 600 if arguments.full else 150, path, model, folder)
+            length = 600 if arguments.full else 150
+            rows += case(count, length, arguments.model, model, folder)
     timing.finish(rows, arguments)
 
 
