@@ -6,6 +6,7 @@ Every face is told why it was added or left out, and none is a copy of a face th
 import csv
 import functools
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from fer_lib.faces import Faces
 MIN_SIDE = 40  # pixels; a smaller face holds less than the 48 x 48 it is blown up to
 BLURRED = 0.01  # of the training faces are less sharp than what is taken
 SIMILARITY = 0.95  # cosine of two embeddings from which they show one picture
+NEIGHBOURS = 20  # faces nearest by embedding that are laid over a new one
+ALIGNED = 0.93  # correlation of two faces laid over each other, as in `duplicates`
 OUTLIERS = 0.99  # of the training faces are nearer to the middle of their class
 HELD_OUT = ("test", "validation")
 
@@ -39,8 +42,8 @@ def add_faces(
         detector: Key of `detection.DETECTORS` or `"auto"`.
         min_side: Smallest width and height of a face in the photograph, in pixels.
         embed: Function from `uint8` images `(n, height, width)` to `(n, d)`, by whose cosine
-            copies of held-out faces are found that were cut out differently, and outliers of
-            their class listed; `"auto"` for ResNet-50 where its ImageNet weights can be had;
+            copies are found that were cut out differently, and outliers of their class listed;
+            `"auto"` for ResNet-50 where its ImageNet weights can be had, else MobileNetV2;
             `None` for pixels alone.
         drop_folders: Names of folders or labels that stand for no emotion, to leave out.
         name: What the faces are called. Defaults to the folder's name.
@@ -59,7 +62,10 @@ def add_faces(
     import pandas as pd
 
     train, folder = data["train"], Path(folder)
-    embed, notice = _embedding() if embed == "auto" else (embed, "")
+    detector, warning = detection.resolve_auto(detector)
+    if warning:  # once, not for every photograph
+        warnings.warn(warning, stacklevel=2)
+    embed, least, notice = _embedding() if embed == "auto" else (embed, SIMILARITY, "")
     size = train.images.shape[1]
     rows, crops = [], [np.empty((0, size, size), np.uint8)]
     photographs, faults = _labelled(folder, drop_folders)
@@ -72,7 +78,7 @@ def add_faces(
     _reject_blurred(rows, crops, train)
     _refuse_copies(rows, crops, data)
     if embed is not None:
-        _compare(rows, crops, data, embed)
+        _compare(rows, crops, data, embed, least)
         notice = notice or "Compared with the data set by pixels and embeddings."
     added = [row for row in rows if row["verdict"] == "added"]
     places = [row["crop"] for row in added]
@@ -157,15 +163,22 @@ def extend(faces, added):
 
 
 def _embedding():
-    """Return ResNet-50's embedding, or `None`, and a sentence."""
+    """Return an embedding or `None`, the cosine from which it shows one picture, and a sentence."""
     from fer_lib import pretrained
     from fer_lib.label_quality import network_features
 
     found, notice = pretrained.resolve_auto("resnet50", "ResNet50", 1.0)
     if found:
-        return functools.partial(network_features, backbone="resnet50"), ""
+        return functools.partial(network_features, backbone="resnet50"), SIMILARITY, ""
     reason = notice.splitlines()[0] if notice else "no weights"
-    return None, f"Compared with the data set by pixels alone, without ResNet-50 ({reason})."
+    found, _ = pretrained.resolve_auto("mobilenet_v2", "MobileNetV2", 1.0)
+    words = f"Compared with the data set by pixels and {{}}, without ResNet-50 ({reason})."
+    if not found:
+        return None, None, words.replace(" and {}", " alone")
+    # Trained on expressions it finds neighbours, but takes two happy faces for one picture.
+    least = SIMILARITY if found == "imagenet" else 2.0
+    embed = functools.partial(network_features, weights=found)
+    return embed, least, words.format(f"MobileNetV2 ({found})")
 
 
 def _labelled(source, drop_folders):
@@ -287,20 +300,31 @@ def _refuse_copies(rows, crops, data):
             seen[int(group)] = "added", f"{row['photo']}#{row['face']}"
 
 
-def _compare(rows, crops, data, embed):
-    """Refuse what the embedding takes for a held-out face; mark outliers of their class."""
+def _compare(rows, crops, data, embed, least):
+    """Leave out what is a picture that is there already, cut out otherwise; mark outliers."""
     candidates, train = _candidates(rows), data["train"]
     if not candidates:
         return
-    new = _unit(embed(crops[[row["crop"] for row in candidates]]))
+    images = crops[[row["crop"] for row in candidates]]
+    new = _unit(embed(images))
     for split in HELD_OUT:
-        if split not in data:
-            continue
-        cosine = new @ _unit(embed(data[split].images)).T
-        for row, place, best in zip(candidates, cosine.argmax(1), cosine.max(1), strict=True):
-            if best >= SIMILARITY and row["verdict"] == "added":
-                reason = f"looks like {split} face {data[split].ids[place]} (cosine {best:.3f})"
-                row |= {"verdict": "refused", "reason": reason}
+        if split in data:
+            own = [f"{split} face {name}" for name in data[split].ids]
+            known = _unit(embed(data[split].images))
+            for place, row in enumerate(candidates):
+                found = _same_picture(images[place], new[place], data[split].images, known, least)
+                if found and row["verdict"] == "added":
+                    row |= {
+                        "verdict": "refused",
+                        "reason": f"looks like {own[found[0]]} {found[1]}",
+                    }
+    for place, row in enumerate(candidates):
+        before = [n for n in range(place) if candidates[n]["verdict"] == "added"]
+        found = _same_picture(images[place], new[place], images[before], new[before], least)
+        if found and row["verdict"] == "added":
+            other = candidates[before[found[0]]]
+            other = f"added face {other['photo']}#{other['face']}"
+            row |= {"verdict": "rejected", "reason": f"looks like {other} {found[1]}"}
     known = _unit(embed(train.images))
     for emotion in {row["emotion"] for row in candidates}:
         own = known[train.classes == train.label_set.index(emotion)]
@@ -311,6 +335,38 @@ def _compare(rows, crops, data, embed):
         for row, vector in zip(candidates, new, strict=True):
             if row["emotion"] == emotion and row["verdict"] == "added":
                 row["outlier"] = bool(vector @ middle < least)
+
+
+def _same_picture(image, vector, images, vectors, least):
+    """Return the place of the face that shows the same picture and how that is known, or `None`."""
+    if not len(images):
+        return None
+    cosine = vectors @ vector
+    nearest = np.argsort(-cosine, kind="stable")[:NEIGHBOURS]
+    if cosine[nearest[0]] >= least:
+        return nearest[0], f"(cosine {cosine[nearest[0]]:.3f})"
+    fits = [_aligned_correlation(image, images[place]) for place in nearest]
+    if max(fits) >= ALIGNED:
+        return nearest[int(np.argmax(fits))], f"(laid over it: correlation {max(fits):.3f})"
+    return None
+
+
+def _aligned_correlation(image, other):
+    """Return the correlation of two faces when one, or its mirror image, is laid over the other.
+
+    The affine map is OpenCV's (Evangelidis and Psarakis 2008, 10.1109/TPAMI.2008.113).
+    """
+    import cv2
+
+    enough, best = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-4), 0.0
+    for second in (other, np.ascontiguousarray(other[:, ::-1])):
+        warp = np.eye(2, 3, dtype=np.float32)
+        try:
+            fit, _ = cv2.findTransformECC(image, second, warp, cv2.MOTION_AFFINE, enough, None, 5)
+        except cv2.error:  # they have too little in common
+            continue
+        best = max(best, fit)
+    return best
 
 
 def _unit(vectors):

@@ -220,7 +220,7 @@ def _rounded(values):
 
 
 def _litert(network, _):
-    return litert.converter(network.trace).convert(), {}
+    return litert.convert(network.trace), {}
 
 
 def _litert_float16(network, _):
@@ -228,8 +228,7 @@ def _litert_float16(network, _):
 
     half = tf.lite.TargetSpec(supported_types=[tf.float16])
     optimizations = [tf.lite.Optimize.DEFAULT]
-    converter = litert.converter(network.trace, optimizations=optimizations, target_spec=half)
-    return converter.convert(), {}
+    return litert.convert(network.trace, optimizations=optimizations, target_spec=half), {}
 
 
 def _litert_int8(network, images):
@@ -251,7 +250,7 @@ def _litert_int8(network, images):
     converter = litert.converter(
         network.trace, optimizations=[tf.lite.Optimize.DEFAULT], representative_dataset=batches
     )
-    with warnings.catch_warnings():
+    with litert.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a deprecated interpreter inside the debugger
         options = debug.QuantizationDebugOptions(denylisted_ops=FLOAT_OPERATIONS)
         debugger = debug.QuantizationDebugger(

@@ -3,6 +3,8 @@
 Nothing here imports Keras or TensorFlow before a model is converted.
 """
 
+import contextlib
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +62,24 @@ def converter(traced, **settings):
     for name, value in settings.items():
         setattr(made, name, value)
     return made
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keep TensorFlow's converter from telling where its temporary files lie."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def convert(traced, **settings):
+    """Return the `bytes` of the file of what `trace` gave; see `converter`."""
+    with quiet():
+        return converter(traced, **settings).convert()
 
 
 def open_network(file):

@@ -148,7 +148,7 @@ def _converted(prefix):
     faces = np.random.default_rng(0).integers(0, 256, (4, *prefix.input_shape[1:]), np.uint8)
     expected = prefix.predict_on_batch(faces)
     try:
-        content = litert.converter(litert.trace(prefix)).convert()
+        content = litert.convert(litert.trace(prefix))
         (found,) = litert.compute(content, [faces])
     except Exception as error:  # converter and interpreter have errors of many kinds
         warnings.warn(f"LiteRT can not run the frozen layers, Keras does: {error}", stacklevel=2)

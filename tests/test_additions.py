@@ -29,7 +29,8 @@ def whole(image, detector="auto"):
 @pytest.fixture(autouse=True)
 def detector(monkeypatch):
     monkeypatch.setattr(detection, "detect", whole)
-    monkeypatch.setattr(additions, "_embedding", lambda: (None, "no ResNet-50 here"))
+    monkeypatch.setattr(detection, "resolve_auto", lambda detector: (detector, ""))
+    monkeypatch.setattr(additions, "_embedding", lambda: (None, None, "no ResNet-50 here"))
 
 
 def write(folder, name, *images, side=48, blur=0):
@@ -175,6 +176,44 @@ def test_embeddings_refuse_what_pixels_do_not_know_and_list_outliers(tmp_path):
     assert table.reason[0].startswith("looks like test face") and "cosine 1.000" in table.reason[0]
     assert table.outlier.tolist() == [False, True] and len(faces) == 1
     assert "embeddings" in table.attrs["notice"]
+
+
+def smooth(seed, cells=12, side=220):
+    """A picture that survives being cut out and resized."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (cells, cells), np.uint8))
+    return small.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def cut(picture, *box):
+    resized = picture.resize((48, 48), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized)
+
+
+def test_a_copy_that_was_cut_out_otherwise_is_laid_over_its_original(tmp_path):
+    pictures = [smooth(seed) for seed in range(16)]
+    test = np.stack([cut(picture, 0, 0, 220, 220) for picture in pictures[:14]])
+    train = np.stack([cut(smooth(seed, 6), 0, 0, 220, 220) for seed in range(42)])
+    data = {
+        "train": dataclasses.replace(DATA["train"], images=train),
+        "test": dataclasses.replace(DATA["test"], images=test, ids=np.arange(14)),
+    }
+    write(tmp_path, "happy/a.png", cut(pictures[3], 14, 6, 210, 202)[:, ::-1])  # and mirrored
+    write(tmp_path, "happy/b.png", cut(pictures[14], 0, 0, 220, 220))
+    write(tmp_path, "happy/c.png", cut(pictures[14], 10, 10, 212, 212))
+    write(tmp_path, "happy/d.png", cut(pictures[15], 10, 10, 212, 212))
+
+    def embed(images):
+        """Take no two faces for alike."""
+        return np.random.default_rng(len(images)).normal(size=(len(images), 64))
+
+    _, table = add_faces(tmp_path, data, embed=embed)
+    told = dict(zip(table.photo, zip(table.verdict, table.reason, strict=True), strict=True))
+    assert told["happy/a.png"][0] == "refused"
+    assert "looks like test face 3 (laid over it: correlation" in told["happy/a.png"][1]
+    assert told["happy/b.png"][0] == told["happy/d.png"][0] == "added"
+    assert told["happy/c.png"][0] == "rejected"
+    assert "looks like added face happy/b.png#1 (laid over" in told["happy/c.png"][1]
 
 
 def test_training_is_extended_behind_and_only_where_it_fits(photos):

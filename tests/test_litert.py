@@ -25,7 +25,7 @@ def model():
 @pytest.fixture(scope="module")
 def content(model):
     """The file of the model."""
-    return litert.converter(litert.trace(model)).convert()
+    return litert.convert(litert.trace(model))
 
 
 @tensorflow
