@@ -81,9 +81,9 @@ def summary_table(rows):
         rows: DataFrame or list of dicts, as `run_benchmarks` returns them.
 
     Returns:
-        `pandas.DataFrame` of text, one row per case with two or more ways: `benchmark`, `case`,
+        `pandas.DataFrame` of text, one row per case whose last way is ours: `benchmark`, `case`,
         `against` (the first way), `its_median`, `ours` (the last way), `median`, `ratio` (by
-        wall-clock time) and `goal` (`""` where there is none).
+        wall-clock time, or of the sizes) and `goal` (`""` where there is none).
     """
     import pandas as pd
 
@@ -94,19 +94,25 @@ def summary_table(rows):
         if len(part) < 2:
             continue
         first, last = part.iloc[0], part.iloc[-1]
+        if pd.isna(last.goal) and not last.way.startswith("ours"):
+            continue  # what else was tried
         found.append(
             {
                 "benchmark": benchmark,
                 "case": case,
                 "against": first.way,
-                "its_median": f"{first['median']:,.3g} {first.unit}",
+                "its_median": f"{_rounded(first['median'])} {first.unit}",
                 "ours": last.way,
-                "median": f"{last['median']:,.3g} {last.unit}",
+                "median": f"{_rounded(last['median'])} {last.unit}",
                 "ratio": f"{last.ratio:.1f}",
-                "goal": "" if pd.isna(last.goal) else f"{last.goal:g}",
+                "goal": "" if pd.isna(last.goal) else str(last.goal).removesuffix(".0"),
             }
         )
     return pd.DataFrame(found)
+
+
+def _rounded(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def check_path(path):

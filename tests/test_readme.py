@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from fer_lib import runs
+from fer_lib import benchmark, runs
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -50,3 +50,9 @@ def test_every_figure_is_named_with_its_command():
     assert "papermill notebooks/compare_runs.ipynb" in README
     for figure in (ROOT / "figures").glob("*.png"):
         assert f"figures/{figure.name}" in README, figure.name
+
+
+def test_the_speed_table_is_what_was_measured():
+    table = benchmark.summary_table(pd.read_csv(ROOT / "figures" / "benchmarks.csv"))
+    for row in table.drop(columns="benchmark").itertuples(index=False):
+        assert "| " + " | ".join(row) + " |" in README
