@@ -1,8 +1,12 @@
 """Several devices for one model: the backend's own data parallelism, and nothing of our own.
 
 JAX: `keras.distribution.DataParallel`. TensorFlow: `tf.distribute.MirroredStrategy`
-(`keras.distribution` does not distribute there). Torch has neither in Keras. One host: Keras's
-`fit` does not run under TensorFlow's `MultiWorkerMirroredStrategy` (keras issue 20585).
+(`keras.distribution` does not distribute there). Torch has neither in Keras.
+
+Experiments run on one host. Below them, JAX's own several processes do train one model within
+`data_parallel` (after `jax.distributed.initialize`, each fitting its part of every batch, see
+tests/test_processes.py); on TensorFlow there is no such way, because Keras's `fit` does not run
+under `MultiWorkerMirroredStrategy` (keras issue 20585).
 """
 
 import contextlib

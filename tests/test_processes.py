@@ -29,6 +29,8 @@ faces = synthetic.make_faces(128, seed=1)
 part = 32 // count
 rows = [row for row in range(128) if row % 32 // part == process]
 with installed(), distribution.data_parallel("data" if count > 1 else "none") as devices:
+    if count > 1:
+        keras.distribution.distribution().auto_shard_dataset = False  # the parts are cut already
     keras.utils.set_random_seed(0)
     model = models.build_classifier("tiny", weights=None, image_size=32, dropout=0.0)
     model.compile(optimizers.build_optimizer("sgd", 0.1, 1e-3), "categorical_crossentropy")
