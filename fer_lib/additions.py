@@ -20,6 +20,7 @@ BLURRED = 0.01  # of the training faces are less sharp than what is taken
 SIMILARITY = 0.95  # cosine of two embeddings from which they show one picture
 NEIGHBOURS = 20  # faces nearest by embedding that are laid over a new one
 ALIGNED = 0.93  # correlation of two faces laid over each other, as in `duplicates`
+ZOOM = 1.6  # most that one of them may be stretched or shrunk for that
 OUTLIERS = 0.99  # of the training faces are nearer to the middle of their class
 HELD_OUT = ("test", "validation")
 
@@ -365,7 +366,9 @@ def _aligned_correlation(image, other):
             fit, _ = cv2.findTransformECC(image, second, warp, cv2.MOTION_AFFINE, enough, None, 5)
         except cv2.error:  # they have too little in common
             continue
-        best = max(best, fit)
+        # Far enough enlarged, some corner of any face fits any other.
+        if max(zoom := np.linalg.svd(warp[:, :2])[1]) <= ZOOM and min(zoom) >= 1 / ZOOM:
+            best = max(best, fit)
     return best
 
 

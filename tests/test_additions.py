@@ -216,6 +216,13 @@ def test_a_copy_that_was_cut_out_otherwise_is_laid_over_its_original(tmp_path):
     assert "looks like added face happy/b.png#1 (laid over" in told["happy/c.png"][1]
 
 
+def test_an_enlarged_corner_of_another_face_is_no_copy(monkeypatch):
+    one, other = DATA["train"].images[[13, 11]]
+    assert additions._aligned_correlation(one, other) < additions.ALIGNED
+    monkeypatch.setattr(additions, "ZOOM", np.inf)
+    assert additions._aligned_correlation(one, other) > 0.99
+
+
 def test_training_is_extended_behind_and_only_where_it_fits(photos):
     added, _ = add_faces(photos, DATA)
     more = extend(DATA["train"], added)
