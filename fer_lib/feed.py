@@ -17,6 +17,7 @@ DEVICE_BUDGET = 8 * 2**30
 # that are left where the frozen ones are cached. On a CPU the head alone gains half, others none.
 STEPS_PER_CALL = {"gpu": 16, "cached": 8}
 PREDICTED = 256  # faces per step of a prediction
+PORTION = 512 * 2**20  # bytes of faces or features that are put in an epoch's order at once
 
 
 class Feed:
@@ -65,15 +66,16 @@ class Feed:
         split = prefix_cache.split_at_frozen(model) if cached else None
         if split:
             prefix, suffix = split
-            self.views = prefix_cache.choose_views(prefix, len(images), augmentation, epochs)
+            features = prefix_cache.reserve(prefix, len(images), augmentation, epochs)
+            self.views = 0 if features is None else len(features)
         if self.views:
             passing = self.views * len(images) + len(validation_images)
             forward = prefix_cache.forward_pass(prefix, passing, exact=cache == "exact")
-            features = prefix_cache.compute_views(
+            prefix_cache.compute_views(
                 forward,
                 images,
+                features,
                 augmentation=augmentation,
-                views=self.views,
                 seed=seed,
                 progress="frozen layers",
             )
@@ -132,8 +134,36 @@ class Feed:
         # Devices share a step evenly: a few faces, other ones each epoch, are left out.
         order = order[: len(order) // self.parallel * self.parallel]
         rows, targets, weights = self._rows(order, targets, weights, generator)
-        steps = math.ceil(len(order) / batch_size)  # Keras counts a last call as a whole one
         exchange_averages(self.trainer.optimizer)
+        portion = self._portion(len(order), batch_size)
+        totals, steps = {"loss": 0.0, "accuracy": 0.0}, 0
+        for start in range(0, len(order), portion):
+            part = slice(start, start + portion)
+            logs, count = self._fit(
+                rows[part],
+                targets[part],
+                None if weights is None else weights[part],
+                batch_size,
+                lambda done, before=steps: on_steps(before + done),
+            )
+            steps += math.ceil(count / batch_size)
+            for name in totals:
+                totals[name] += logs[name] * (count / len(order))
+        exchange_averages(self.trainer.optimizer)
+        return totals
+
+    def _portion(self, count, batch_size):
+        """Return how many faces are put in order at once, a multiple of those of one call."""
+        if self.mixing or self.on_device:  # there are no rows to be put in order
+            return count
+        call = batch_size * self.trainer.steps_per_execution
+        return call * max(1, PORTION // (call * self.rows[:1].nbytes))
+
+    def _fit(self, rows, targets, weights, batch_size, on_steps):
+        """Train on these rows or numbers of rows in this order; return means and their number."""
+        steps = math.ceil(len(rows) / batch_size)  # Keras counts a last call as a whole one
+        if not (self.mixing or self.on_device):
+            rows = self.rows[rows]
         logs = self.trainer.fit(
             **_in_batches(rows, targets, weights, batch_size, self.parallel),
             shuffle=False,
@@ -144,11 +174,10 @@ class Feed:
                 )
             ],
         ).history
-        exchange_averages(self.trainer.optimizer)
-        return {"loss": logs["loss"][-1], "accuracy": logs["accuracy"][-1]}
+        return {name: logs[name][-1] for name in ("loss", "accuracy")}, len(rows)
 
     def _rows(self, order, targets, weights, generator):
-        """Return what `fit` takes in this order: faces, features or row numbers, and the rest."""
+        """Return mixed faces, or the numbers of faces or features, and the rest in this order."""
         targets = targets[order]
         weights = None if weights is None else weights[order]
         if self.mixing:
@@ -169,8 +198,7 @@ class Feed:
         places = order
         if self.views:  # one random view of each face
             places = generator.integers(self.views, size=len(order)) * self.count + order
-        rows = places.astype("int32") if self.on_device else self.rows[places]
-        return rows, targets, weights
+        return places.astype("int32"), targets, weights
 
     def predict(self):
         """Return the probabilities of the validation faces, `float32` `(n, classes)`."""

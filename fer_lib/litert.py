@@ -3,6 +3,7 @@
 Nothing here imports Keras or TensorFlow before a model is converted.
 """
 
+import collections
 import contextlib
 import logging
 import os
@@ -123,7 +124,7 @@ def compute(content, batches):
 
     Args:
         content: The file's `bytes`.
-        batches: List of `uint8` arrays of shape `(n, height, width)`.
+        batches: Iterable of `uint8` arrays of shape `(n, height, width)`.
 
     Yields:
         An array of shape `(n, ...)` for each batch; the number of cores changes none of them.
@@ -136,4 +137,10 @@ def compute(content, batches):
         return own.network(images)
 
     with ThreadPoolExecutor(cores()) as pool:
-        yield from pool.map(answer, batches)
+        waiting = collections.deque()
+        for images in batches:
+            waiting.append(pool.submit(answer, images))
+            if len(waiting) > 4 * cores():  # answers that nobody took yet fill the memory
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

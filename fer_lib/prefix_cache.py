@@ -2,6 +2,9 @@
 
 import functools
 import itertools
+import os
+import shutil
+import tempfile
 import warnings
 
 import keras
@@ -9,10 +12,13 @@ import numpy as np
 from keras import layers
 from tqdm import tqdm
 
-from fer_lib import devices, litert
+from fer_lib import devices, litert, storage
 from fer_lib.augmentation import build_augmentation
 
 MEMORY_BUDGET = 2 * 2**30  # bytes of cached features held in memory
+# Bytes of them in a memory-mapped file, where not even one view fits in memory; at most half of
+# what is free on the disk.
+FILE_BUDGET = 16 * 2**30
 WORTH_CONVERTING = 10_000  # faces; MobileNetV2's conversion takes as long as Keras does for these
 LITERT_BATCH = 32  # faces; more leave the cache
 
@@ -54,7 +60,7 @@ def feature_bytes(prefix, count):
     return 4 * count * int(np.prod(prefix.output_shape[1:]))
 
 
-def choose_views(prefix, count, augmentation, epochs, budget=MEMORY_BUDGET):
+def choose_views(prefix, count, augmentation, epochs, budget):
     """Return how many augmented views of each face to cache: one an epoch, up to 8, that fit.
 
     Args:
@@ -72,6 +78,45 @@ def choose_views(prefix, count, augmentation, epochs, budget=MEMORY_BUDGET):
     )
 
 
+def reserve(prefix, count, augmentation, epochs):
+    """Reserve the place of the features of all views, in memory or else in a file.
+
+    The file lies in `cache/` under FER_HOME. It has no name, so that nothing is left of it
+    whenever the process ends.
+
+    Args:
+        prefix: Frozen model of `split_at_frozen`.
+        count: Number of faces.
+        augmentation: Key of `AUGMENTATIONS`.
+        epochs: Number of epochs that will draw from the views.
+
+    Returns:
+        `float32` array of shape `(views, count, ...)` without values yet, or `None` if not even
+        one view fits.
+    """
+    views = choose_views(prefix, count, augmentation, epochs, MEMORY_BUDGET)
+    if views:
+        return np.empty((views, count, *prefix.output_shape[1:]), np.float32)
+    if devices.on_gpu():  # it computes them faster than a disk reads them
+        return None
+    folder = storage.fer_home() / "cache"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        budget = min(FILE_BUDGET, shutil.disk_usage(folder).free // 2)
+        views = choose_views(prefix, count, augmentation, epochs, budget)
+        if not views:
+            return None
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # A full disk must be an error here: later, the write to memory would be a signal.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, views * feature_bytes(prefix, count))
+            shape = (views, count, *prefix.output_shape[1:])
+            return np.memmap(file, np.float32, mode="r+", shape=shape)
+    except OSError as error:
+        warnings.warn(f"Frozen layers run every epoch: no room in {folder} ({error}).", stacklevel=2)
+        return None
+
+
 def forward_pass(prefix, count, *, exact=True):
     """Return what runs the frozen layers over faces.
 
@@ -83,8 +128,9 @@ def forward_pass(prefix, count, *, exact=True):
             MobileNetV2 on two cores, its features equal to about 1e-5 of the largest.
 
     Returns:
-        Function from a `uint8` array of shape `(n, height, width)` and the text of a progress bar
-        (`None` for none) to a `float32` array of shape `(n, *prefix.output_shape[1:])`.
+        Function of a `uint8` array of shape `(n, height, width)`, the text of a progress bar
+        (`None` for none) and optionally the `float32` array to fill, which returns this array or a
+        new one, of shape `(n, *prefix.output_shape[1:])`.
     """
     content = None
     if not (exact or count < WORTH_CONVERTING or devices.on_gpu()):
@@ -106,27 +152,30 @@ def compute_features(prefix, images, *, batch_size=256, progress=None):
     Returns:
         `float32` array of shape `(n, *prefix.output_shape[1:])`.
     """
-    return _with_keras(prefix, images, progress, batch_size)
+    return _with_keras(prefix, images, progress, batch_size=batch_size)
 
 
-def _with_keras(prefix, images, progress=None, batch_size=256):
+def _with_keras(prefix, images, progress=None, out=None, *, batch_size=256):
     run = functools.partial(_whole_batch, prefix, batch_size)
-    return _gathered(map(run, _batches(images, batch_size)), images, prefix.output_shape, progress)
+    if out is None:
+        out = np.empty((len(images), *prefix.output_shape[1:]), np.float32)
+    return _gathered(map(run, _batches(images, batch_size)), out, progress)
 
 
-def _with_litert(content, shape, images, progress=None):
+def _with_litert(content, shape, images, progress=None, out=None):
     batches = list(_batches(images, LITERT_BATCH))
-    return _gathered(litert.compute(content, batches), images, (None, *shape), progress)
+    out = np.empty((len(images), *shape), np.float32) if out is None else out
+    return _gathered(litert.compute(content, batches), out, progress)
 
 
 def _batches(images, size):
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def _gathered(answers, images, shape, progress):
-    features, done = np.empty((len(images), *shape[1:]), np.float32), 0
+def _gathered(answers, features, progress):
+    done = 0
     with tqdm(
-        total=len(images), desc=progress, disable=progress is None, mininterval=5, leave=False
+        total=len(features), desc=progress, disable=progress is None, mininterval=5, leave=False
     ) as bar:
         for answer in answers:
             features[done : done + len(answer)] = answer
@@ -159,29 +208,23 @@ def _converted(prefix):
     return content
 
 
-def compute_views(forward, images, *, augmentation, views, seed, progress=None):
-    """Run the frozen layers over seeded augmented views of the faces.
+def compute_views(forward, images, features, *, augmentation, seed, progress=None):
+    """Fill in the features of seeded augmented views of the faces.
 
     Args:
         forward: Function of `forward_pass`.
         images: `uint8` array of shape `(n, height, width)`.
+        features: `float32` array of shape `(views, n, ...)` that takes them, see `reserve`.
         augmentation: Key of `AUGMENTATIONS`.
-        views: Number of views of each face.
         seed: Seed of the views.
-        progress: Text of a progress bar, or `None` for none.
-
-    Returns:
-        `float32` array of shape `(views, n, ...)`.
+        progress: Text of a progress bar, to which the size is added, or `None` for none.
     """
     layer = build_augmentation(augmentation, seed)
-    features = None
-    for view in range(views):
-        label = progress and f"{progress}, view {view + 1} of {views}"
-        seen = forward(images if layer is None else _augmented(layer, images), label)
-        if features is None:  # one large array, not a list that is copied
-            features = np.empty((views, *seen.shape), np.float32)
-        features[view] = seen
-    return features
+    place = "in a file" if isinstance(features, np.memmap) else "in memory"
+    for number, view in enumerate(features, start=1):
+        size = f"{features.nbytes / 1e9:.1f} GB {place}"
+        label = progress and f"{progress}, view {number} of {len(features)}, {size}"
+        forward(images if layer is None else _augmented(layer, images), label, view)
 
 
 def _augmented(layer, images, batch_size=1024):

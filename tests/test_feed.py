@@ -49,6 +49,20 @@ def test_data_too_large_for_the_device_stays_in_memory(tiny, tiny_faces, monkeyp
     fed(tiny, tiny_faces, on_device=True, epochs=1)
 
 
+@pytest.mark.parametrize("unfreeze", ["top", "all"])
+def test_an_epoch_in_portions_is_the_same_epoch(tiny, tiny_faces, monkeypatch, unfreeze):
+    whole = fed(tiny, tiny_faces, unfreeze=unfreeze)
+    monkeypatch.setattr(feed, "PORTION", 1)
+    if unfreeze == "top":
+        monkeypatch.setattr(feed, "STEPS_PER_CALL", {"cached": 2})
+    portions = fed(tiny, tiny_faces, unfreeze=unfreeze)
+    for a, b in zip(portions[0], whole[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for log, same in zip(portions[1], whole[1], strict=True):
+        assert log == pytest.approx(same, abs=1e-6)
+    assert portions[3] == ([2, 4, 6, 7] if unfreeze == "top" else [*range(1, 8)]) * 2
+
+
 def test_several_steps_per_call_change_no_result_and_report_their_steps(
     tiny, tiny_faces, monkeypatch
 ):

@@ -1,7 +1,11 @@
 """prefix_cache: the cut is where it may be, and computing it once changes no bit."""
 
+import os
+import types
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_lib import models, prefix_cache, training
@@ -98,13 +102,10 @@ def test_features_do_not_depend_on_the_batch_size(tiny, images):
 
 def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
     prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
-    views = [
-        prefix_cache.compute_views(
-            prefix_cache.forward_pass(prefix, 60), images, augmentation="flip", views=3, seed=seed
-        )
-        for seed in (0, 0, 1)
-    ]
-    assert views[0].shape == (3, 20, 12, 12, 16)
+    forward = prefix_cache.forward_pass(prefix, 60)
+    views = [np.empty((3, 20, 12, 12, 16), np.float32) for _ in range(3)]
+    for features, seed in zip(views, (0, 0, 1), strict=True):
+        prefix_cache.compute_views(forward, images, features, augmentation="flip", seed=seed)
     np.testing.assert_array_equal(views[0], views[1])
     assert (views[0] != views[2]).any() and (views[0][0] != views[0][1]).any()
     layer = build_augmentation("flip", 0)
@@ -116,8 +117,60 @@ def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
 def test_without_augmentation_the_one_view_is_the_face(tiny, images):
     prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "top"))
     forward = prefix_cache.forward_pass(prefix, 20)
-    views = prefix_cache.compute_views(forward, images, augmentation="none", views=1, seed=0)
+    views = np.empty((1, 20, 32), np.float32)
+    prefix_cache.compute_views(forward, images, views, augmentation="none", seed=0)
     np.testing.assert_array_equal(views[0], prefix_cache.compute_features(prefix, images))
+
+
+def reserved(tiny, augmentation="flip"):
+    prefix, _ = prefix_cache.split_at_frozen(classifier(tiny, "100"))
+    return prefix_cache.reserve(prefix, 20, augmentation, 3), prefix
+
+
+def test_what_does_not_fit_in_memory_lies_in_a_nameless_file(
+    tiny, images, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setattr(prefix_cache, "MEMORY_BUDGET", 1000)
+    features, prefix = reserved(tiny)
+    assert isinstance(features, np.memmap) and features.shape == (3, 20, 12, 12, 16)
+    assert list(tmp_path.iterdir()) == [tmp_path / "cache"]
+    assert not list((tmp_path / "cache").iterdir())  # so that nothing can be left of it
+    forward = prefix_cache.forward_pass(prefix, 60)
+    settings = {"augmentation": "flip", "seed": 0}
+    prefix_cache.compute_views(forward, images, features, **settings, progress="frozen layers")
+    assert "frozen layers, view 3 of 3, 0.0 GB in a file" in capsys.readouterr().err
+    expected = np.empty(features.shape, np.float32)
+    prefix_cache.compute_views(forward, images, expected, **settings)
+    np.testing.assert_array_equal(features, expected)
+
+
+def test_the_file_has_as_many_views_as_half_of_the_free_disk(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setattr(prefix_cache, "MEMORY_BUDGET", 1000)
+    one = 20 * 12 * 12 * 16 * 4
+    for free, views in ((one * 5, 2), (one * 2, 1)):
+        usage = types.SimpleNamespace(free=free)
+        monkeypatch.setattr(prefix_cache.shutil, "disk_usage", lambda folder, usage=usage: usage)
+        assert len(reserved(tiny)[0]) == views
+    usage.free = one
+    assert reserved(tiny)[0] is None
+    usage.free = 100 * one
+    monkeypatch.setattr(prefix_cache, "FILE_BUDGET", one)
+    assert len(reserved(tiny)[0]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="nothing reserves room there")
+def test_a_full_disk_is_told_before_anything_is_computed(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setattr(prefix_cache, "MEMORY_BUDGET", 1000)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(prefix_cache.os, "posix_fallocate", full)
+    with pytest.warns(UserWarning, match="run every epoch: no room in .*cache.*No space left"):
+        assert reserved(tiny)[0] is None
 
 
 @pytest.fixture
@@ -224,14 +277,30 @@ def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, 
     assert history.loss.iloc[-1] < history.loss.iloc[0]
 
 
-def test_what_does_not_fit_in_memory_is_trained_without_the_cache(
+def test_what_fits_nowhere_is_trained_without_the_cache(
     tiny, tiny_faces, tmp_path, monkeypatch
 ):
     fits, _ = trained(tiny, tiny_faces, tmp_path / "fits", "top", "auto")
-    monkeypatch.setattr(prefix_cache, "choose_views", lambda *arguments: 0)
+    monkeypatch.setattr(prefix_cache, "reserve", lambda *arguments: None)
     monkeypatch.setattr(prefix_cache, "compute_views", None)
     too_large, _ = trained(tiny, tiny_faces, tmp_path / "large", "top", "auto")
     np.testing.assert_allclose(too_large.loss, fits.loss, atol=1e-5)
+
+
+def test_training_from_the_file_changes_no_bit(tiny, tiny_faces, tmp_path, monkeypatch):
+    history, weights = trained(tiny, tiny_faces, tmp_path / "memory", "100", "exact")
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setattr(prefix_cache, "MEMORY_BUDGET", 1000)
+    kinds = []
+    reserve = prefix_cache.reserve
+    monkeypatch.setattr(
+        prefix_cache, "reserve", lambda *given: kinds.append(reserve(*given)) or kinds[-1]
+    )
+    from_file, same = trained(tiny, tiny_faces, tmp_path / "file", "100", "exact")
+    assert [type(features) for features in kinds] == [np.memmap]
+    pd.testing.assert_frame_equal(from_file, history)
+    for weight, expected in zip(same, weights, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.skipif(not exact, reason="the converter needs TensorFlow")
