@@ -113,7 +113,8 @@ def reserve(prefix, count, augmentation, epochs):
             shape = (views, count, *prefix.output_shape[1:])
             return np.memmap(file, np.float32, mode="r+", shape=shape)
     except OSError as error:
-        warnings.warn(f"Frozen layers run every epoch: no room in {folder} ({error}).", stacklevel=2)
+        message = f"Frozen layers run every epoch: no room in {folder} ({error})."
+        warnings.warn(message, stacklevel=2)
         return None
 
 

@@ -277,9 +277,7 @@ def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, 
     assert history.loss.iloc[-1] < history.loss.iloc[0]
 
 
-def test_what_fits_nowhere_is_trained_without_the_cache(
-    tiny, tiny_faces, tmp_path, monkeypatch
-):
+def test_what_fits_nowhere_is_trained_without_the_cache(tiny, tiny_faces, tmp_path, monkeypatch):
     fits, _ = trained(tiny, tiny_faces, tmp_path / "fits", "top", "auto")
     monkeypatch.setattr(prefix_cache, "reserve", lambda *arguments: None)
     monkeypatch.setattr(prefix_cache, "compute_views", None)
