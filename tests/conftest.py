@@ -37,6 +37,21 @@ def rng():
 
 
 @pytest.fixture(scope="session")
+def on_jax(tmp_path_factory):
+    """The environment of a process on JAX that compiles quickly, and nothing twice."""
+    pytest.importorskip("jax")
+    compiled = tmp_path_factory.getbasetemp() / "jax"
+    return os.environ | {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+@pytest.fixture(scope="session")
 def shared():
     """The folder of real data, weights and peers' models; the test is skipped without it."""
     if not (SHARED / "tools" / "unpack_data.py").exists():

@@ -1,6 +1,5 @@
 """activation_maps: maps that add up to the logit, and agree with one another on both backends."""
 
-import os
 import subprocess
 import sys
 
@@ -158,8 +157,7 @@ def test_a_backend_without_gradients_is_named(pooled, monkeypatch):
 
 
 @pytest.mark.slow
-def test_maps_on_jax_are_those_of_tensorflow(pooled, tmp_path):
-    pytest.importorskip("jax")
+def test_maps_on_jax_are_those_of_tensorflow(pooled, tmp_path, on_jax):
     pooled.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", IMAGES)
     code = (
@@ -177,7 +175,7 @@ def test_maps_on_jax_are_those_of_tensorflow(pooled, tmp_path):
         [sys.executable, "-c", code, tmp_path],
         capture_output=True,
         text=True,
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=on_jax,
     )
     assert done.stdout.split() == ["jax"], done.stderr[-2000:]
     with np.load(tmp_path / "maps.npz") as maps:

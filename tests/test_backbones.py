@@ -1,6 +1,5 @@
 """backbones: what every key of BACKBONES promises, pretrained or from scratch."""
 
-import os
 import subprocess
 import sys
 
@@ -227,8 +226,7 @@ def test_a_network_from_scratch_is_no_case_for_a_notice():
     assert pretrained.resolve_auto("cnn4", spec.application, 1.0) == (None, "")
 
 
-def test_two_networks_predict_on_jax():
-    pytest.importorskip("jax")
+def test_two_networks_predict_on_jax(on_jax):
     code = (
         "import numpy as np, keras\n"
         "from fer_lib.models import build_classifier\n"
@@ -242,6 +240,6 @@ def test_two_networks_predict_on_jax():
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=on_jax,
     )
     assert done.stdout.splitlines() == ["jax [1. 1.]"] * 2, done.stderr[-2000:]

@@ -57,14 +57,13 @@ LOSS_TOLERANCE, PROBABILITY_TOLERANCE = 1e-3, 1e-2
 
 
 @pytest.fixture
-def jax():
+def jax(on_jax):
     """The environment of a process on JAX; the suite's own backend is TensorFlow."""
-    pytest.importorskip("jax")
     import keras
 
     if keras.backend.backend() != "tensorflow":
         pytest.skip("is about going from JAX to TensorFlow")
-    return os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    return on_jax
 
 
 @pytest.mark.slow

@@ -51,9 +51,18 @@ print(json.dumps({
 TOLERANCE = 1e-5
 
 
-def train(backend, mode):
+@pytest.fixture(params=["jax", "tensorflow"])
+def environment(request):
+    """The environment of a process on this backend."""
+    if request.param == "jax":
+        return request.getfixturevalue("on_jax")
+    return os.environ | {"KERAS_BACKEND": "tensorflow"}
+
+
+def train(environment, mode):
     """Train in a process that has four simulated devices."""
-    env = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT / "tests")}
+    backend = environment["KERAS_BACKEND"]
+    env = environment | {"PYTHONPATH": str(ROOT / "tests")}
     env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     done = subprocess.run(
         [sys.executable, "-c", CODE, backend, mode],
@@ -67,10 +76,8 @@ def train(backend, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_four_devices_train_like_one(backend):
-    pytest.importorskip(backend)
-    one, four = train(backend, "none"), train(backend, "data")
+def test_four_devices_train_like_one(environment):
+    one, four = train(environment, "none"), train(environment, "data")
     assert (one["devices"], four["devices"]) == (1, 4)
     assert (one["copies"], four["copies"]) == (1, 4)  # of the weights
     assert one["steps"] == four["steps"] == 12  # the batch is global
@@ -112,10 +119,9 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
-def test_an_experiment_on_two_devices_is_the_one_on_one(backend, tmp_path):
-    pytest.importorskip(backend)
-    env = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT / "tests")}
+def test_an_experiment_on_two_devices_is_the_one_on_one(environment, tmp_path):
+    backend = environment["KERAS_BACKEND"]
+    env = environment | {"PYTHONPATH": str(ROOT / "tests")}
     env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     results = {}
     for mode in ("none", "data"):

@@ -5,7 +5,6 @@ Keras 3's `fit` (keras issue 20585), so nothing here is offered for it.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -45,15 +44,13 @@ print(json.dumps({
 """
 
 
-def start(address, process, count):
-    env = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    env |= {"PYTHONPATH": str(ROOT / "tests")}
+def start(environment, address, process, count):
     return subprocess.Popen(
         [sys.executable, "-c", CODE, address, str(process), str(count)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=env,
+        env=environment | {"PYTHONPATH": str(ROOT / "tests")},
     )
 
 
@@ -68,13 +65,12 @@ def answers(processes):
 
 
 @pytest.mark.slow
-def test_two_processes_over_loopback_train_like_one():
-    pytest.importorskip("jax")
+def test_two_processes_over_loopback_train_like_one(on_jax):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    [alone] = answers([start(address, 0, 1)])
-    first, second = answers([start(address, process, 2) for process in range(2)])
+    [alone] = answers([start(on_jax, address, 0, 1)])
+    first, second = answers([start(on_jax, address, process, 2) for process in range(2)])
     assert (alone["processes"], alone["devices"]) == (1, 1)
     assert (first["processes"], first["devices"]) == (2, 2)
     np.testing.assert_allclose(first["weights"], second["weights"], rtol=1e-6)
