@@ -22,6 +22,13 @@ _ALWAYS_NAMED = frozenset(
     "label_smoothing class_weight augmentation monitor patience mixed_precision cache seed".split()
 )
 
+# What these parameters say is read only where the other one is set.
+_READ_WITH = {
+    "mixing_alpha": "mixing",
+    "distill_weight": "distill_from",
+    "distill_temperature": "distill_from",
+}
+
 _RANGES = {
     "alpha": (0.05, 4),
     "image_size": (32, 1024),
@@ -175,15 +182,19 @@ class Experiment:
     def identity(self):
         """Return the parameters that make the result, as a dict.
 
-        All but `results_dir`, and of those that older runs did not have, the ones that are not at
-        their default.
+        All but `results_dir` and what nothing reads, and of those that older runs did not have,
+        the ones that are not at their default.
         """
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name in _ALWAYS_NAMED
-            or (field.name != "results_dir" and getattr(self, field.name) != field.default)
+            if field.name in _ALWAYS_NAMED or self._matters(field)
         }
+
+    def _matters(self, field):
+        if field.name in _READ_WITH and getattr(self, _READ_WITH[field.name]) is None:
+            return False
+        return field.name != "results_dir" and getattr(self, field.name) != field.default
 
     def validate(self):
         """Check every name against the library's tables and return the experiment.

@@ -252,9 +252,17 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "results_dir"])
 def test_every_parameter_that_makes_the_result_changes_the_name(name):
-    default = Experiment()
+    default = Experiment(mixing="cutmix", distill_from="a.tflite")
     other = OTHERS[name] if name in OTHERS else getattr(default, name) + 1
     assert dataclasses.replace(default, **{name: other}).name != default.name
+
+
+@pytest.mark.parametrize("name", ["mixing_alpha", "distill_weight", "distill_temperature"])
+def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
+    assert Experiment(**{name: 0.7}).name == Experiment().name
+    assert Experiment(**{name: 0.7}, mixing="mixup", distill_from="a.tflite").name != (
+        Experiment(mixing="mixup", distill_from="a.tflite").name
+    )
 
 
 def test_where_the_results_go_is_not_in_the_name():
