@@ -47,10 +47,12 @@ def interleaved(ways, rounds=5):
             spent = time.perf_counter() - wall, time.process_time() - cpu
             if number:
                 times[name].append(spent)
-    return {
-        name: tuple(map(statistics.median, zip(*spent, strict=True)))
-        for name, spent in times.items()
-    }
+    return {name: medians(spent) for name, spent in times.items()}
+
+
+def medians(spent):
+    """Return the medians of pairs of wall and CPU seconds."""
+    return tuple(map(statistics.median, zip(*spent, strict=True)))
 
 
 def rows_of(case, times, *, unit="s", scale=1.0, goal=None, notes=None):
