@@ -46,6 +46,13 @@ def test_the_results_table_is_what_was_measured():
         assert "| " + " | ".join(row) + " |" in README
 
 
+def test_the_scores_of_the_study_are_what_was_measured():
+    for run in runs.find_runs(ROOT / "figures" / "study").values():
+        score = run.scores["test"]["accuracy"]
+        text = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score)
+        assert text in README.split("## Results")[1], run.folder.name
+
+
 def test_every_figure_is_named_with_its_command():
     assert "papermill notebooks/compare_runs.ipynb" in README
     for figure in (ROOT / "figures").glob("*.png"):
