@@ -205,11 +205,11 @@ def test_the_name_is_the_same_on_every_machine():
     assert again.name == Experiment().name
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("figures/runs/*/experiment.json")), ids=str)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("figures/*/*/experiment.json")), ids=str)
 def test_a_published_run_keeps_its_name(path):
     published = json.loads(path.read_text())
     assert Experiment(**published).name == path.parent.name
-    assert set(Experiment(**published).identity()) == set(published) - {"results_dir"}
+    assert set(Experiment(**published).identity()) <= set(published) - {"results_dir"}
 
 
 def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():

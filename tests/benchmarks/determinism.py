@@ -1,4 +1,4 @@
-"""Time a training step with and without `deterministic=True`, each in a fresh process.
+"""Time training steps with and without `deterministic=True`, in two processes that take turns.
 
 python tests/benchmarks/determinism.py [--full] [--json FILE]
 """
@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import timing
 
 CODE = """
-import sys, time, statistics, keras
+import sys, time, keras
 from fer_lib import devices, models, synthetic
 if sys.argv[1] == "True":
     devices.make_deterministic()
@@ -20,34 +20,42 @@ keras.utils.set_random_seed(0)
 faces = synthetic.make_faces(64)
 model = models.build_classifier("mobilenet_v2", weights=None, image_size=48)
 model.compile("adam", "categorical_crossentropy")
-times = []
-for _ in range(int(sys.argv[2]) + 5):
+for steps in map(int, sys.stdin):
     wall, cpu = time.perf_counter(), time.process_time()
-    model.train_on_batch(faces.images, faces.targets)
-    times.append((time.perf_counter() - wall, time.process_time() - cpu))
-print(*map(statistics.median, zip(*times[5:])))
+    for _ in range(steps):
+        model.train_on_batch(faces.images, faces.targets)
+    print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
 """
 
 
-def step(deterministic, steps):
-    """Return wall and CPU seconds of a step, medians in one process."""
-    command = [sys.executable, "-c", CODE, str(deterministic), str(steps)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return tuple(map(float, done.stdout.split()))
+def start(deterministic):
+    """Return a process that trains as many steps as a line of its input says."""
+    command = [sys.executable, "-c", CODE, str(deterministic)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, bufsize=1, **pipes)
+
+
+def train(process, steps):
+    """Return wall and CPU seconds of a step."""
+    process.stdin.write(f"{steps}\n")
+    return tuple(float(word) / steps for word in process.stdout.readline().split())
 
 
 def main():
     arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
     steps = 60 if arguments.full else 20
-    ways = {"deterministic=False": False, "deterministic=True": True}
+    ways = {f"deterministic={flag}": start(flag) for flag in (False, True)}
     times = {way: [] for way in ways}
-    for _ in range(arguments.rounds):
-        for way, deterministic in ways.items():
-            times[way].append(step(deterministic, steps))
+    for number in range(arguments.rounds + 1):
+        for way, process in ways.items():
+            spent = train(process, steps)
+            if number:
+                times[way].append(spent)
+    for process in ways.values():
+        process.communicate()
     medians = {way: timing.medians(found) for way, found in times.items()}
     case = "all, 48 px, a step of 64 faces"
-    rows = timing.rows_of(case, medians, unit="ms", scale=1e3)
-    timing.finish(rows, arguments)
+    timing.finish(timing.rows_of(case, medians, unit="ms", scale=1e3), arguments)
 
 
 if __name__ == "__main__":
