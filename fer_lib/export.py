@@ -27,7 +27,7 @@ CALIBRATION_FACES = 300
 # A step of an integer tensor rounds with a standard deviation of 1/sqrt(12) steps. Layers that
 # stray further than this many times that stay in floating point, because a few such layers cost
 # most of the accuracy that int8 loses; `report` says what is left. On the validation faces of two
-# fine-tuned MobileNetV2 2 layers stay at 2, 6 at 1.5 (half as slow again, and no nearer to
+# fine-tuned MobileNetV2 2 layers stay at 2, 6 at 1.5 (1.3 and 1.6 times as slow, no nearer to
 # Keras's answers), none at infinity (further off); `tests/benchmarks/int8_layers.py`.
 FLOAT_ABOVE = 2
 FLOAT_OPERATIONS = ["SOFTMAX", "FULLY_CONNECTED"]
