@@ -101,7 +101,8 @@ class Feed:
         self.trainer.compile(
             optimizer,
             loss,
-            metrics=["accuracy"],
+            # Its state exists already: made in the first step, TensorFlow traces that step twice.
+            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
             steps_per_execution=STEPS_PER_CALL.get(kind, 1),
         )
         optimizer.build(self.trainer.trainable_variables)

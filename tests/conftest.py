@@ -84,6 +84,17 @@ def tiny():
         yield name
 
 
+@pytest.fixture
+def tiny_in_kernels(tmp_path, monkeypatch):
+    """The name of the tiny backbone, known to notebooks by a file that their kernels run first."""
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "tiny.py").write_text("__import__('tiny_backbone').install()\n")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"), prepend=os.pathsep)
+    return "tiny"
+
+
 @pytest.fixture(scope="session")
 def tiny_faces():
     """Synthetic faces, few enough to train on in a test: `{"train", "validation", "test"}`."""

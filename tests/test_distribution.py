@@ -13,7 +13,7 @@ from fer_lib.distribution import check_batch, data_parallel, scaled
 
 CODE = """
 import json, sys
-backend, mode = sys.argv[1:]
+backend = sys.argv[1]
 # TensorFlow normalises each device's share of the batch by itself, JAX the whole batch.
 batch_norm = "frozen" if backend == "tensorflow" else "adapt"
 if backend == "tensorflow":
@@ -26,26 +26,27 @@ from fer_lib import distribution, models, optimizers, synthetic
 from tiny_backbone import installed
 
 faces = synthetic.make_faces(128, seed=1)
-with installed(), distribution.data_parallel(mode) as devices:
-    keras.utils.set_random_seed(0)
-    model = models.build_classifier(
-        "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
-    )
-    optimizer = optimizers.build_optimizer("sgd", 0.1, 1e-3)
-    model.compile(optimizer, "categorical_crossentropy")
-    history = model.fit(
-        faces.images, faces.targets, batch_size=32, epochs=3, shuffle=False, verbose=0
-    ).history["loss"]
-    probabilities = model.predict(faces.images, batch_size=32, verbose=0)
-value = model.weights[0].value
-copies = value.sharding.device_set if backend == "jax" else getattr(value, "values", [value])
-print(json.dumps({
-    "devices": devices,
-    "copies": len(copies),
-    "loss": history,
-    "probabilities": probabilities[:8].tolist(),
-    "steps": int(keras.ops.convert_to_numpy(optimizer.iterations)),
-}))
+for mode in ("none", "data"):
+    with installed(), distribution.data_parallel(mode) as devices:
+        keras.utils.set_random_seed(0)
+        model = models.build_classifier(
+            "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
+        )
+        optimizer = optimizers.build_optimizer("sgd", 0.1, 1e-3)
+        model.compile(optimizer, "categorical_crossentropy")
+        history = model.fit(
+            faces.images, faces.targets, batch_size=32, epochs=3, shuffle=False, verbose=0
+        ).history["loss"]
+        probabilities = model.predict(faces.images, batch_size=32, verbose=0)
+    value = model.weights[0].value
+    copies = value.sharding.device_set if backend == "jax" else getattr(value, "values", [value])
+    print(json.dumps({
+        "devices": devices,
+        "copies": len(copies),
+        "loss": history,
+        "probabilities": probabilities[:8].tolist(),
+        "steps": int(keras.ops.convert_to_numpy(optimizer.iterations)),
+    }))
 """
 # Largest difference of an epoch's mean loss between one device and four. The order of sums differs.
 TOLERANCE = 1e-5
@@ -59,25 +60,19 @@ def environment(request):
     return os.environ | {"KERAS_BACKEND": "tensorflow"}
 
 
-def train(environment, mode):
-    """Train in a process that has four simulated devices."""
-    backend = environment["KERAS_BACKEND"]
+def train(environment, devices, code, *words):
+    """Train on one and on all devices of a process that simulates some; return what it says."""
     env = environment | {"PYTHONPATH": str(ROOT / "tests")}
-    env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, backend, mode],
-        capture_output=True,
-        text=True,
-        env=env,
-        timeout=500,
-    )
+    env |= {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    command = [sys.executable, "-c", code, environment["KERAS_BACKEND"], *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 @pytest.mark.slow
 def test_four_devices_train_like_one(environment):
-    one, four = train(environment, "none"), train(environment, "data")
+    one, four = train(environment, 4, CODE)
     assert (one["devices"], four["devices"]) == (1, 4)
     assert (one["copies"], four["copies"]) == (1, 4)  # of the weights
     assert one["steps"] == four["steps"] == 12  # the batch is global
@@ -88,7 +83,7 @@ def test_four_devices_train_like_one(environment):
 
 RUN_CODE = """
 import json, sys
-backend, mode, folder = sys.argv[1:]
+backend, folder = sys.argv[1:]
 if backend == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -100,36 +95,29 @@ from tiny_backbone import installed
 # No multiple of the batch, nor of the devices: 70 faces to train on, 37 to validate.
 counts = {"train": 70, "validation": 37, "test": 35}
 data = {s: synthetic.make_faces(n, seed=n) for s, n in counts.items()}
-with installed():
-    this = Experiment(
-        dataset="synthetic", backbone="tiny", weights=None, image_size=32, epochs=3, dropout=0.0,
-        batch_size=32, batch_norm="frozen" if backend == "tensorflow" else "adapt",
-        augmentation="none", mixed_precision="none", cache="none", learning_rate=0.01,
-        ema=0.5, layer_decay=0.5, mixing="mixup", distribute=mode, results_dir=folder,
-    )
-    notices = runner.set_up(this)
-    run = runner.run(this, data)
-print(json.dumps({
-    "notices": notices,
-    "loss": run.history.loss.tolist(),
-    "val_loss": run.history.val_loss.tolist(),
-    "probabilities": run.predictions["probabilities"].tolist(),
-}))
+for mode in ("none", "data"):
+    with installed():
+        this = Experiment(
+            dataset="synthetic", backbone="tiny", weights=None, image_size=32, epochs=2,
+            head_epochs=0, learning_rate=0.01, batch_size=32, dropout=0.0, augmentation="none",
+            batch_norm="frozen" if backend == "tensorflow" else "adapt", mixed_precision="none",
+            cache="none", ema=0.5, layer_decay=0.5, mixing="mixup", distribute=mode,
+            results_dir=f"{folder}/{mode}",
+        )
+        notices = runner.set_up(this)
+        run = runner.run(this, data)
+    print(json.dumps({
+        "notices": notices,
+        "loss": run.history.loss.tolist(),
+        "val_loss": run.history.val_loss.tolist(),
+        "probabilities": run.predictions["probabilities"].tolist(),
+    }))
 """
 
 
 @pytest.mark.slow
 def test_an_experiment_on_two_devices_is_the_one_on_one(environment, tmp_path):
-    backend = environment["KERAS_BACKEND"]
-    env = environment | {"PYTHONPATH": str(ROOT / "tests")}
-    env |= {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    results = {}
-    for mode in ("none", "data"):
-        command = [sys.executable, "-c", RUN_CODE, backend, mode, tmp_path / mode]
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900)
-        assert done.returncode == 0, done.stderr[-3000:]
-        results[mode] = json.loads(done.stdout.splitlines()[-1])
-    one, two = results["none"], results["data"]
+    one, two = train(environment, 2, RUN_CODE, tmp_path)
     assert not one["notices"] and "shared by 2 devices" in two["notices"][0]
     for figure in ("loss", "val_loss", "probabilities"):
         np.testing.assert_allclose(two[figure], one[figure], atol=1e-4)

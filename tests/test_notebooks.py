@@ -16,7 +16,7 @@ from fer_lib.runs import find_runs
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN_EXPERIMENT = ROOT / "notebooks" / "run_experiment.ipynb"
-TINY = {"backbone": "mobilenet", "alpha": 0.25, "weights": None, "epochs": 2, "batch_size": 32}
+TINY = {"backbone": "tiny", "weights": None, "image_size": 32, "epochs": 2, "batch_size": 32}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -61,7 +61,7 @@ def test_the_parameters_cell_is_the_experiment():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "notebooks"], ids=["root", "notebooks"])
-def test_an_experiment_runs_from_either_folder(folder, tmp_path):
+def test_an_experiment_runs_from_either_folder(folder, tmp_path, tiny_in_kernels):
     data = write_fer2013_csv(tmp_path / "fer2013.csv")
     path = RUN_EXPERIMENT.relative_to(folder)
     output = tmp_path / "out.ipynb"
@@ -73,16 +73,6 @@ def test_an_experiment_runs_from_either_folder(folder, tmp_path):
     names = {figure.stem for figure in (result.folder / "figures").glob("*.png")}
     assert names == {"loss", "accuracy", "confusion", "confusion_counts", "class_f1", "mistakes"}
     assert "random start" in output.read_text() and "PublicTest" in output.read_text()
-
-    figures = tmp_path / "figures"
-    compare = ROOT / "notebooks" / "compare_runs.ipynb"
-    done = run_papermill(folder, compare, output, results_dir=results, figures=figures)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert {path.name for path in figures.iterdir()} >= {
-        "results.csv",
-        "curves.png",
-        "accuracy.pdf",
-    }
 
 
 @pytest.fixture
@@ -118,14 +108,15 @@ def test_a_data_set_is_explored(with_votes, tmp_path):
     printed, figures = text_and_figures(output)
     assert figures == 9 and "168 faces have votes in fer2013new.csv" in printed
 
-    done = run_papermill(tmp_path, path, output, dataset="synthetic", map_method="tsne", **tiny)
+    data = write_fer2013_csv(tmp_path / "faces.csv")
+    done = run_papermill(tmp_path, path, output, dataset=data, map_method="tsne", **tiny)
     assert done.returncode == 0, done.stderr[-3000:]
     printed, figures = text_and_figures(output)
-    assert figures == 7 and "synthetic has no votes" in printed
+    assert figures == 7 and "faces.csv has no votes" in printed
 
 
 @pytest.mark.slow
-def test_a_grid_is_ranked_on_validation_alone(tmp_path):
+def test_a_grid_is_ranked_on_validation_alone(tmp_path, tiny_in_kernels):
     path, output = ROOT / "notebooks" / "tune.ipynb", tmp_path / "out.ipynb"
     data = write_fer2013_csv(tmp_path / "fer2013.csv")
     fixed = TINY | {"dataset": data, "epochs": 1}
@@ -153,19 +144,10 @@ def test_labels_are_judged_by_votes(with_votes, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"epoch": 3}, "did you mean 'epochs'"),
-        ({"unfreeze": "half"}, "Unknown unfreeze mode 'half'"),
-        ({"epochs": "many"}, "epochs must be a whole number"),
-    ],
-    ids=["name", "choice", "type"],
-)
-def test_a_wrong_parameter_is_refused(wrong, message, tmp_path):
-    done = run_papermill(tmp_path, RUN_EXPERIMENT, tmp_path / "out.ipynb", **wrong)
+def test_a_wrong_parameter_is_refused(tmp_path):  # wrong values: test_experiment.py
+    done = run_papermill(tmp_path, RUN_EXPERIMENT, tmp_path / "out.ipynb", epoch=3)
     assert done.returncode != 0
-    assert message in done.stderr
+    assert "did you mean 'epochs'" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 

@@ -228,10 +228,10 @@ def test_the_summary_and_its_figure_hold_both_numbers():
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_synthetic_faces(tmp_path):
+def test_the_notebook_runs_on_synthetic_faces(tmp_path, tiny_in_kernels):
     tiny = {"dataset": "synthetic", "train": 70, "validation": 35, "test": 35}
-    tiny |= {"backbone": "mini_xception", "rescaled_backbone": "mini_xception", "alpha": 1.0}
-    tiny |= {"rescaled_unfreeze": "all", "epochs": 1, "seeds": 2, "figures": tmp_path / "figures"}
+    tiny |= {"backbone": tiny_in_kernels, "rescaled_backbone": tiny_in_kernels, "alpha": 1.0}
+    tiny |= {"image_size": 32, "epochs": 1, "seeds": 2, "figures": tmp_path / "figures"}
     path, output = ROOT / "notebooks" / "pitfalls.ipynb", tmp_path / "out.ipynb"
     done = run_papermill(tmp_path, path, output, **tiny)
     assert done.returncode == 0, done.stderr[-3000:]

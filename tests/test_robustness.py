@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import resource
+import runpy
 import shutil
 import signal
 import subprocess
@@ -243,32 +244,37 @@ def test_a_cache_that_does_not_fit_costs_the_cache_alone(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting needs root")
-def test_a_full_disk_is_said_and_earlier_results_are_whole(tmp_path):
+def test_a_full_disk_is_said_and_earlier_results_are_whole(tmp_path, monkeypatch):
     disk = tmp_path / "disk"
     disk.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
     if subprocess.run(words, capture_output=True).returncode:
         pytest.skip("a tmpfs cannot be mounted here")
     try:
-        assert tiny_run(disk, seed=0).returncode == 0
+        run_here(monkeypatch, disk, seed=0)
         (first,) = (path.parent for path in disk.glob("*/scores.json"))
         before = {p.name: p.read_bytes() for p in first.iterdir() if p.is_file()}
         filler, free = disk / "filler", shutil.disk_usage(disk).free
         filler.write_bytes(bytes(free - 40_000))
-        full = tiny_run(disk, seed=1)
+        # In a process of its own: what ends it must not end the tests.
+        words = [sys.executable, TINY_RUN, disk, "1"]
+        full = subprocess.run(words, capture_output=True, text=True, timeout=300)
         assert full.returncode == 1, full.returncode  # an error, not the end of the process
         assert "No space left" in full.stderr
         assert len(list(disk.glob("*/scores.json"))) == 1
         assert not list(disk.glob("**/.????????.*"))
         assert before == {p.name: p.read_bytes() for p in first.iterdir() if p.is_file()}
         filler.unlink()
-        assert tiny_run(disk, seed=1).returncode == 0
+        run_here(monkeypatch, disk, seed=1)
         assert len(list(disk.glob("*/scores.json"))) == 2
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def tiny_run(results, seed):
-    """Train in a process of its own: what ends it must not end the tests."""
-    words = [sys.executable, ROOT / "tests" / "soak" / "tiny_run.py", results, str(seed)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300)
+TINY_RUN = str(ROOT / "tests" / "soak" / "tiny_run.py")
+
+
+def run_here(patch, results, seed):
+    """Train in this process."""
+    patch.setattr(sys, "argv", [TINY_RUN, str(results), str(seed)])
+    runpy.run_path(TINY_RUN)

@@ -290,13 +290,12 @@ def test_an_empty_sweep_is_said_to_be_empty(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_runs_the_real_notebook(tmp_path):
+def test_a_sweep_runs_the_real_notebook(tmp_path, tiny, tiny_in_kernels):
     data = write_fer2013_csv(tmp_path / "fer2013.csv")
     grid = make_grid(
         {
             "dataset": str(data),
-            "backbone": "mobilenet",
-            "alpha": 0.25,
+            "backbone": tiny,
             "weights": None,
             "image_size": 32,
             "epochs": 1,

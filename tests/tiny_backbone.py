@@ -38,8 +38,7 @@ def _block(x, channels, strides, name):
     return layers.ReLU(name=f"relu_{name}")(x)
 
 
-@contextmanager
-def installed():
+def install():
     """Make `"tiny"` a backbone; like MobileNetV2 it is cut inside a residual block."""
     import keras
 
@@ -48,7 +47,17 @@ def installed():
     entry = models.BACKBONES["mobilenet_v2"]._replace(
         application="Tiny", alphas=(1.0,), trains_from="relu_3_expand"
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.applications, "Tiny", tiny_network, raising=False)
-        patch.setitem(models.BACKBONES, "tiny", entry)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(keras.applications, "Tiny", tiny_network, raising=False)
+    patch.setitem(models.BACKBONES, "tiny", entry)
+    return patch
+
+
+@contextmanager
+def installed():
+    """Make `"tiny"` a backbone for a while."""
+    patch = install()
+    try:
         yield "tiny"
+    finally:
+        patch.undo()
