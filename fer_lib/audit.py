@@ -98,7 +98,7 @@ def audit_run(result, parts=None):
     findings = []
     if parts is None:
         try:
-            parts = datasets.load_dataset(result.experiment.dataset)
+            parts = result.experiment.load_data()
         except (OSError, ValueError) as error:
             text = f"The data could not be read, so splits and model were not checked: {error}"
             findings.append(Finding("data", "warn", {}, " ".join(text.split())))

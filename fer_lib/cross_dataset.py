@@ -200,7 +200,10 @@ def _training_images(model, source, loaded):
     if source is None:
         return None
     try:
-        parts = loaded[source] if source in loaded else datasets.load_dataset(source)
+        if isinstance(model, runs.Run) and model.experiment.split_seed:
+            parts = model.experiment.load_data()
+        else:
+            parts = loaded[source] if source in loaded else datasets.load_dataset(source)
     except (OSError, ValueError):
         return None
     used = [parts[split] for split in ("train", "validation")]

@@ -48,6 +48,7 @@ _RANGES = {
     "distill_temperature": (0.1, 100),
     "patience": (1, 10_000),
     "seed": (0, 2**31 - 1),
+    "split_seed": (0, 2**31 - 1),
 }
 
 
@@ -60,6 +61,8 @@ class Experiment:
     Args:
         dataset: Key of `datasets.DATASETS`, a path, or `"auto"`: FER-2013 if it can be had, else
             synthetic faces.
+        split_seed: Seed of the faces (or subjects) held out where there is no official split: by
+            several, a score is one over several splits.
         backbone: Key of `models.BACKBONES`.
         alpha: Width of the backbone.
         weights: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`; see
@@ -107,7 +110,8 @@ class Experiment:
             `distribution.data_parallel`. Neither batch nor learning rate is changed by it.
         device: `"auto"`, `"cpu"` or `"gpu"`: an error where there is none.
         deterministic: Whether a GPU gives the same bits each time, more slowly; TensorFlow only.
-        seed: Seed of weights, order, augmentation and mixing. Splits do not depend on it.
+        seed: Seed of weights, order, augmentation and mixing. Splits do not depend on it, see
+            `split_seed`.
         results_dir: Where the run's folder goes.
 
     Raises:
@@ -116,6 +120,7 @@ class Experiment:
 
     # data and network
     dataset: str = "auto"
+    split_seed: int = 0
     backbone: str = "mobilenet_v2"
     alpha: float = 1.0
     weights: str | None = "auto"
@@ -196,6 +201,13 @@ class Experiment:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
 
+    def load_data(self):
+        """Return the faces of `dataset`, split by `split_seed`; see `datasets.load_dataset`."""
+        from fer_lib import datasets
+
+        options = {"split_seed": self.split_seed} if self.split_seed else {}
+        return datasets.load_dataset(self.dataset, **options)
+
     def validate(self):
         """Check every name against the library's tables and return the experiment.
 
@@ -235,6 +247,11 @@ class Experiment:
             raise ValueError(
                 f"attention={self.attention!r} needs a transfer backbone with a map of stride 16; "
                 f"{self.backbone} is none: use attention=None."
+            )
+        if self.split_seed and self.dataset == "synthetic":
+            raise ValueError(
+                "split_seed is for faces that are held out by a draw; synthetic ones are made for "
+                "each split: leave it at 0."
             )
         if self.class_weight and self.sampling:
             raise ValueError(

@@ -153,9 +153,7 @@ def _subject(model_or_run, label_set):
 
 def _calibration_images(model_or_run, model, calibration):
     if calibration is None and hasattr(model_or_run, "experiment"):
-        from fer_lib import datasets
-
-        calibration = datasets.load_dataset(model_or_run.experiment.dataset)["train"]
+        calibration = model_or_run.experiment.load_data()["train"]
     if calibration is None:
         raise ValueError(
             "Format 'litert_int8' needs training faces: give calibration=faces, or leave it out "

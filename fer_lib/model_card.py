@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fer_lib import calibration, datasets, metrics, storage
+from fer_lib import calibration, metrics, storage
 from fer_lib.experiment import Experiment
 from fer_lib.export import export, load_predictor
 from fer_lib.meaning import MEANING, RESTRICTIONS
@@ -39,7 +39,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
     """
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
-    data = datasets.load_dataset(run.experiment.dataset)
+    data = run.experiment.load_data()
     if not np.array_equal(data["test"].ids, run.predictions["ids"]):
         raise ValueError(f"{data['test'].name} no longer holds the faces that {run.folder} scored.")
     formats = FORMATS if formats is None else formats

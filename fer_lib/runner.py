@@ -142,7 +142,7 @@ def run(experiment, data=None, model=None):
     if result.finished and data is None:
         return result
     set_up(experiment)
-    data = data or datasets.load_dataset(experiment.dataset)
+    data = data or experiment.load_data()
     _record_environment(result, data)
     if result.finished:
         return result

@@ -293,7 +293,7 @@ def collect(grid, file=None):
 
 
 def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
-    """Average a table of `collect` over seeds and mark the best of each group.
+    """Average a table of `collect` over seeds, also of splits, and mark the best of each group.
 
     The best is chosen on validation: the largest mean `validation_macro_f1`.
 
@@ -313,7 +313,7 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     from fer_lib.emotions import lookup
     from fer_lib.grid import NAMES
 
-    parameters = [name for name in NAMES if name in table and name != "seed"]
+    parameters = [name for name in NAMES if name in table and name not in ("seed", "split_seed")]
     if group is not None:
         lookup(dict.fromkeys(parameters), group, "parameter")
     keys = [name for name in parameters if table[name].nunique(dropna=False) > 1 or name == group]

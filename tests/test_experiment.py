@@ -4,8 +4,9 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_fer2013_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -313,3 +314,14 @@ def test_a_bad_choice_in_the_notebook_is_refused():
 
 def test_without_ipython_the_cells_are_not_missed():
     assert from_notebook(dataclasses.asdict(Experiment())) == Experiment()
+
+
+def test_the_split_seed_draws_what_is_held_out(tmp_path):
+    data = str(write_fer2013_csv(tmp_path / "fer2013.csv"))
+    usual, again, other = (Experiment(dataset=data, split_seed=n).load_data() for n in (0, 0, 1))
+    np.testing.assert_array_equal(usual["validation"].ids, again["validation"].ids)
+    assert set(usual["validation"].ids) != set(other["validation"].ids)
+    np.testing.assert_array_equal(usual["test"].ids, other["test"].ids)  # the official one
+    assert "split_seed" not in Experiment(dataset=data).identity()
+    with pytest.raises(ValueError, match="split_seed is for faces .* leave it at 0"):
+        Experiment(dataset="synthetic", split_seed=1).validate()

@@ -280,6 +280,8 @@ def test_the_summary_is_mean_and_sd_over_seeds_with_the_best_chosen_on_validatio
     np.testing.assert_allclose(summary.validation_macro_f1, [0.4, 0.5, 0.5, 0.4])
     assert summary.best.tolist() == [False, True, True, False]  # not the best on test
     assert sweep.summarise(table).best.sum() == 1
+    over_splits = table.rename(columns={"seed": "split_seed"})
+    pd.testing.assert_frame_equal(sweep.summarise(over_splits, "backbone"), summary)
     with pytest.raises(ValueError, match="did you mean 'backbone'"):
         sweep.summarise(table, "bakbone")
 
