@@ -1,6 +1,7 @@
 """cross_dataset: emotions are matched by name, and what is left out or was seen is counted."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,16 @@ def test_a_run_knows_its_data_as_long_as_that_is_the_same(tmp_path, monkeypatch)
     (run.folder / "model.keras").unlink()
     with pytest.raises(FileNotFoundError, match="run: .* holds no model.keras"):
         table({"run": run})
+
+
+def test_a_run_s_own_draw_of_the_faces_is_found_again(tmp_path, monkeypatch):
+    knows_nothing = SimpleNamespace(label_set=FER7, predict=lambda faces: np.ones((len(faces), 7)))
+    monkeypatch.setattr(cross_dataset, "load_predictor", lambda folder: knows_nothing)
+    data = str(write_fer2013_csv(tmp_path / "fer2013.csv"))
+    this = Experiment(dataset=data, split_seed=1)
+    run = write_run(tmp_path / "run", this.load_data(), this)
+    rows = cross_dataset.cross_table({"run": run}, {data: datasets.load_dataset(data)})
+    assert rows.seen.tolist() == [0]  # not known if its faces were another draw's
 
 
 def test_what_is_no_model_or_shares_too_little_is_said():
