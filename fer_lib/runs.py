@@ -329,14 +329,17 @@ def runs_table(results_dir="runs", pattern="*"):
         `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
     """
     found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
-    table = pd.DataFrame([_row(result) for result in sorted(found, key=_table_order)])
+    # A later parameter has a column as soon as one run does not have it at its default.
+    told = set().union(*(result.experiment.identity() for result in found))
+    names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
+    table = pd.DataFrame([_row(result, names) for result in sorted(found, key=_table_order)])
     whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
     return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
 
 
-def _row(result):
+def _row(result, names):
     experiment = result.experiment
-    row = {"run": result.folder.name} | experiment.identity()
+    row = {"run": result.folder.name} | {name: getattr(experiment, name) for name in names}
     if not (result.folder / "history.csv").exists():
         return row | {"state": "not started"}
     row["minutes"] = round(result.history.seconds.sum() / 60, 1)

@@ -9,6 +9,7 @@ import yaml
 from conftest import ROOT
 
 from fer_lib import benchmark, runs
+from fer_lib.pitfalls import pitfall
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -51,6 +52,16 @@ def test_the_scores_of_the_study_are_what_was_measured():
         score = run.scores["test"]["accuracy"]
         text = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score)
         assert text in README.split("## Results")[1], run.folder.name
+
+
+def test_the_scores_of_ckplus_are_what_was_measured():
+    text = README.split("### CK+")[1].split("###")[0]
+    for _, draws in pd.read_csv(ROOT / "figures" / "ckplus.csv").groupby("unfreeze"):
+        assert sorted(draws.split_seed) == list(range(10))
+        for metric in ("validation_macro_f1", "accuracy", "macro_f1"):
+            assert pitfall.in_words(pitfall.over_seeds(draws[metric])) in text
+        for metric in ("accuracy", "macro_f1"):
+            assert f"± {draws[metric].std():.3f}" in text
 
 
 def test_every_figure_is_named_with_its_command():

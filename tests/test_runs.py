@@ -111,6 +111,13 @@ def test_the_runs_table_has_a_row_for_every_run_in_every_state(tmp_path):
     assert set(Experiment().identity()) <= set(table.columns)
 
 
+def test_a_later_parameter_stands_at_its_default_beside_runs_that_set_it(tmp_path):
+    for split_seed in (0, 1):
+        write_run(tmp_path, split_seed=split_seed)
+    table = runs.runs_table(tmp_path)
+    assert sorted(table.split_seed) == [0, 1] and "ema" not in table
+
+
 def test_the_runs_table_of_an_empty_folder_is_empty(tmp_path):
     assert runs.runs_table(tmp_path).empty and runs.runs_table(tmp_path / "none").empty
 
