@@ -134,7 +134,7 @@ def test_ctrl_c_stops_the_runs_and_the_next_sweep_goes_on(tmp_path, stub):
     behave(tmp_path, seconds=60)
     sweep.prepare(grid)
     process = sweep_process(tmp_path, stub)
-    wait_for(lambda: len(executions(grid.results_dir)) == 2)
+    wait_for(lambda: len(list(grid.results_dir.glob("*/experiment.json"))) == 2)  # they have begun
     running = [p for p in grid.points if point.state(p) == "running"]
     assert len(running) == 2
     process.send_signal(signal.SIGINT)
