@@ -102,6 +102,9 @@ def test_a_model_trained_on_jax_answers_the_same_on_tensorflow(jax, train):
 @pytest.mark.slow
 def test_backends_and_threads_train_the_same_within_the_stated_tolerance(jax, train):
     _, expected_loss, expected, _ = train("default", os.environ)
+    _, again_loss, again, _ = train("again", os.environ)
+    np.testing.assert_array_equal(expected_loss, again_loss)  # to the bit
+    np.testing.assert_array_equal(expected, again)
     for name, environment in {"JAX": jax, "thread": os.environ | ONE_THREAD}.items():
         _, loss, probabilities, _ = train(name, environment)
         gaps = np.abs(loss - expected_loss).max(), np.abs(probabilities - expected).max()

@@ -182,10 +182,11 @@ def test_the_newest_run_is_explained_else_what_ships_else_it_says_how_to_make_on
 
 
 @pytest.mark.slow
-def test_the_notebook_explains_the_newest_run(tmp_path, tiny):
+@pytest.mark.parametrize("method", ["cam", "occlusion"])
+def test_the_notebook_explains_the_newest_run(method, tmp_path, tiny):
     data, run = tiny_run(tmp_path, tiny)
     path, output = ROOT / "notebooks" / "explain_predictions.ipynb", tmp_path / "out.ipynb"
-    options = {"method": "cam", "per_emotion": 1, "average_over": 2, "figures": tmp_path / "f"}
+    options = {"method": method, "per_emotion": 1, "average_over": 2, "figures": tmp_path / "f"}
     done = run_papermill(tmp_path, path, output, dataset=data, **options)
     assert done.returncode == 0, done.stderr[-3000:]
     printed, drawn = text_and_figures(output)

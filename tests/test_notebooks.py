@@ -74,6 +74,13 @@ def test_an_experiment_runs_in_the_folder_of_the_notebooks(tmp_path, tiny_in_ker
     assert names == {"loss", "accuracy", "confusion", "confusion_counts", "class_f1", "mistakes"}
     assert "random start" in output.read_text() and "PublicTest" in output.read_text()
 
+    figures = tmp_path / "figures"
+    compare = ROOT / "notebooks" / "compare_runs.ipynb"
+    done = run_papermill(folder, compare, output, results_dir=results, figures=figures)
+    assert done.returncode == 0, done.stderr[-3000:]
+    names = {path.name for path in figures.iterdir()}
+    assert names >= {"results.csv", "curves.png", "accuracy.pdf"}
+
 
 @pytest.fixture
 def with_votes(fer_home):
