@@ -291,7 +291,8 @@ def publish(folders, to):
     """Copy what a report needs of finished runs: parameters, environment, history and scores.
 
     The copies are small, hold neither model nor faces, and are read by `find_runs` like the runs
-    themselves, so that tables and figures can be drawn again without training.
+    themselves, so that tables and figures can be drawn again without training. `results_dir`, which
+    is often a path of one machine, is the default in them.
 
     Args:
         folders: Folders of finished runs.
@@ -305,17 +306,21 @@ def publish(folders, to):
         FileExistsError: If another result was published under the same name.
     """
     found = [load_run(folder) for folder in folders]
-    for run in found:
+    copies = [Path(to) / run.folder.name for run in found]
+    for run, copy in zip(found, copies, strict=True):
         if not run.finished:
             raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
-        copy = Path(to) / run.folder.name / "scores.json"
-        if copy.exists() and storage.read_json(copy) != run.scores:
-            raise FileExistsError(f"{copy} holds other scores; delete its folder to replace it.")
-    for run in found:
-        for name in PUBLISHED:  # scores.json last, as in the run itself
-            with storage.replacing(Path(to) / run.folder.name / name) as temporary:
+        file = copy / "scores.json"
+        if file.exists() and storage.read_json(file) != run.scores:
+            raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
+    for run, copy in zip(found, copies, strict=True):
+        told = storage.read_json(run.folder / "experiment.json")
+        told["results_dir"] = Experiment.results_dir
+        storage.write_json(copy / "experiment.json", told)
+        for name in PUBLISHED[1:]:  # scores.json last, as in the run itself
+            with storage.replacing(copy / name) as temporary:
                 temporary.write_bytes((run.folder / name).read_bytes())
-    return [Path(to) / run.folder.name for run in found]
+    return copies
 
 
 def runs_table(results_dir="runs", pattern="*"):

@@ -54,6 +54,16 @@ def test_the_scores_of_the_study_are_what_was_measured():
         assert text in README.split("## Results")[1], run.folder.name
 
 
+def test_the_scores_of_the_search_are_what_was_measured():
+    text = README.split("### A search")[1].split("###")[0]
+    found = runs.find_runs(ROOT / "figures" / "tune")
+    assert len(found) == 6
+    for run in found.values():
+        for metric in ("macro_f1", "accuracy"):
+            score = run.scores["validation"][metric]
+            assert "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score) in text, run.folder.name
+
+
 def test_the_scores_of_ckplus_are_what_was_measured():
     text = README.split("### CK+")[1].split("###")[0]
     for _, draws in pd.read_csv(ROOT / "figures" / "ckplus.csv").groupby("unfreeze"):

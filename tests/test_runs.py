@@ -277,6 +277,9 @@ def test_published_copies_hold_what_a_report_needs_and_no_model_or_face(tmp_path
     (result.folder / "model.keras").write_bytes(b"weights")
     (copy,) = runs.publish([result.folder], tmp_path / "figures" / "runs")
     assert sorted(path.name for path in copy.iterdir()) == sorted(runs.PUBLISHED)
+    assert runs.load_run(copy).experiment == dataclasses.replace(
+        result.experiment, results_dir="runs"
+    )
     table = runs.runs_table(tmp_path / "runs")
     pd.testing.assert_frame_equal(runs.runs_table(tmp_path / "figures" / "runs"), table)
     assert runs.publish([result.folder], copy.parent) == [copy]  # the same again changes nothing
