@@ -24,6 +24,7 @@ from fer_lib.datasets.fer2013 import (
     has_data,
     load_fer2013,
 )
+from fer_lib.datasets.fer2013_soft import FER2013_SOFT, load_fer2013_soft
 from fer_lib.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
 from fer_lib.datasets.folders import AFFECTNET, FER2013PLUS, JAFFE, RAFDB, TFEID
 from fer_lib.datasets.roboflow import FACEREC2, fetch_facerec2, load_facerec2
@@ -46,6 +47,7 @@ __all__ = [
     "load_dataset",
     "load_facerec2",
     "load_fer2013",
+    "load_fer2013_soft",
     "load_ferplus",
     "load_path",
     "load_synthetic",
@@ -188,6 +190,7 @@ def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
 
 DATASETS = {
     "fer2013": FER2013,
+    "fer2013_soft": FER2013_SOFT,
     "ferplus": FERPLUS,
     "ferplus_soft": FERPLUS_SOFT,
     "ckplus": CKPLUS,

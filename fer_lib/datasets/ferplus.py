@@ -97,20 +97,35 @@ def load_ferplus(*, protocol="majority", votes_file=None, on_error="raise", spli
         ValueError: If the two files do not belong together.
     """
     choose = emotions.lookup(PROTOCOLS, protocol, "FER+ protocol")
-    pixels = _find_pixels()
-    file = _find_votes(votes_file)
-    votes, usage, named = read_votes(file)
-    faces = readers.read(pixels, on_error=on_error)
-    _check_join(faces, votes, usage, pixels, file)
+    faces, votes, named, version = read_joined(votes_file=votes_file, on_error=on_error)
     labels, reasons = choose(np.where(votes <= 1, 0, votes))
     reasons = np.where(named, reasons, "has no image name")
     # Split as FER-2013: a face is held out under both label sets, so models may start from another.
     parts = split_by_usage(faces, f"FER+ {protocol}", split_seed=split_seed)
-    version = f"({file.name} {storage.file_hash(file)[:8]})"
     return {
         split: dataclasses.replace(_relabel(part, labels, reasons), name=f"{part.name} {version}")
         for split, part in parts.items()
     }
+
+
+def read_joined(*, votes_file=None, on_error="raise"):
+    """Read the pixels of FER-2013's CSV file and the taggers' votes, and check that they belong.
+
+    Args:
+        votes_file, on_error: See `load_ferplus`.
+
+    Returns:
+        `(faces, votes, named, version)`: `Faces` of FER-2013 with row numbers as `ids`; `votes`
+        and `named` of `read_votes`, to be indexed by these; and the votes file's name and hash.
+
+    Raises:
+        FileNotFoundError, ValueError: As `load_ferplus`.
+    """
+    pixels, file = _find_pixels(), _find_votes(votes_file)
+    votes, usage, named = read_votes(file)
+    faces = readers.read(pixels, on_error=on_error)
+    _check_join(faces, votes, usage, pixels, file)
+    return faces, votes, named, f"({file.name} {storage.file_hash(file)[:8]})"
 
 
 def _relabel(faces, labels, reasons):
