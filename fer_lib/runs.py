@@ -176,6 +176,9 @@ def load_run(folder):
 def find_runs(results_dir="runs", pattern="*"):
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
+    Runs with the same label are told apart by the one or two parameters in which they differ;
+    where there are more, by the hash at the end of their folder's name.
+
     Args:
         results_dir: Folder of runs, or of folders of runs.
         pattern: What the run folders' names must match, e.g. `"fer2013-*-48px-*"`.
@@ -188,12 +191,21 @@ def find_runs(results_dir="runs", pattern="*"):
         raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
     found = sorted((Run(path.parent) for path in paths), key=_table_order)
     labels = [result.label() for result in found]
-    # Runs that differ in another parameter are told apart by their folder's hash.
     names = [
-        label if labels.count(label) == 1 else f"{label} {result.folder.name[-8:]}"
+        label if labels.count(label) == 1 else f"{label}, {_peculiarity(result, label, found)}"
         for label, result in zip(labels, found, strict=True)
     ]
     return dict(zip(names, found, strict=True))
+
+
+def _peculiarity(result, label, found):
+    """Return what tells a run from those with its label: a parameter or two, else its hash."""
+    told = [dataclasses.asdict(other.experiment) for other in found if other.label() == label]
+    own = dataclasses.asdict(result.experiment)
+    names = [name for name in own if name != "results_dir" and len({e[name] for e in told}) > 1]
+    parts = [f"{name} {own[name]}" for name in names]
+    alone = sum(all(e[name] == own[name] for name in names) for e in told) == 1
+    return ", ".join(parts) if alone and len(parts) <= 2 else result.folder.name[-8:]
 
 
 def _table_order(result):
@@ -304,6 +316,7 @@ def publish(folders, to):
     Raises:
         FileNotFoundError: If a folder holds no finished run.
         FileExistsError: If another result was published under the same name.
+        ValueError: If `to` is the folder that the runs themselves lie in.
     """
     found = [load_run(folder) for folder in folders]
     copies = [Path(to) / run.folder.name for run in found]
@@ -311,6 +324,8 @@ def publish(folders, to):
         if not run.finished:
             raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
         file = copy / "scores.json"
+        if copy.resolve() == run.folder.resolve():
+            raise ValueError(f"{run.folder} can not be its own copy: give another folder as `to`.")
         if file.exists() and storage.read_json(file) != run.scores:
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
     for run, copy in zip(found, copies, strict=True):

@@ -102,7 +102,7 @@ def test_describe_counts_what_was_loaded():
 
 def test_an_unknown_name_lists_the_names_and_the_nearest():
     with pytest.raises(
-        ValueError, match="'fer2013', 'ferplus', .*'synthetic', 'auto'.*did you mean 'fer2013'"
+        ValueError, match="'fer2013', .*'ferplus', .*'synthetic', 'auto'.*did you mean 'fer2013'"
     ):
         datasets.load_dataset("fer2103")
     with pytest.raises(ValueError, match="did you mean 'synthetic'"):

@@ -150,10 +150,20 @@ def test_runs_are_found_by_pattern_in_the_order_of_a_table(tmp_path):
         runs.find_runs(tmp_path, "ck*")
 
 
-def test_runs_with_the_same_label_are_told_apart_by_their_hash(tmp_path):
-    names = {write_run(tmp_path, dropout=dropout).folder.name for dropout in (0.1, 0.2)}
+def test_runs_with_the_same_label_are_told_apart_by_what_differs(tmp_path):
+    for attention in (None, "mha", "se"):
+        write_run(tmp_path, attention=attention, image_size=64)
+    label = "mobilenet_v2 1.0, all, 64 px, seed 0"
+    assert set(runs.find_runs(tmp_path)) == {
+        f"{label}, attention {attention}" for attention in (None, "mha", "se")
+    }
+
+
+def test_runs_that_differ_in_more_are_told_apart_by_their_hash(tmp_path):
+    several = ({}, {"dropout": 0.1}, {"ema": 0.9}, {"learning_rate": 0.1})
+    names = {write_run(tmp_path, **parameters).folder.name for parameters in several}
     labels = list(runs.find_runs(tmp_path))
-    assert len(labels) == 2 and {label[-8:] for label in labels} == {name[-8:] for name in names}
+    assert len(labels) == 4 and {label[-8:] for label in labels} == {name[-8:] for name in names}
 
 
 def test_scores_that_an_older_version_did_not_have_are_missing_in_the_tables(tmp_path):
@@ -293,6 +303,13 @@ def test_other_scores_are_not_published_over(tmp_path):
     with pytest.raises(FileExistsError, match="holds other scores"):
         runs.publish([result.folder], tmp_path / "copies")
     assert storage.read_json(copy / "scores.json")["best_epoch"] == 2
+
+
+def test_a_run_is_not_published_over_itself(tmp_path):
+    result = write_run(tmp_path, results_dir="elsewhere")
+    with pytest.raises(ValueError, match="can not be its own copy: give another folder"):
+        runs.publish([result.folder], tmp_path)
+    assert runs.load_run(result.folder).experiment.results_dir == "elsewhere"
 
 
 def test_an_unfinished_run_is_not_published(tmp_path):
