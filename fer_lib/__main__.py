@@ -109,7 +109,7 @@ def _runs(options):
 
 
 def _publish(options):
-    from fer_lib.runs import publish
+    from fer_lib.publish import publish
 
     print(*publish(options.runs, options.to), sep="\n")
     return 0

@@ -2,13 +2,13 @@
 
 To add one: write `name(labels, probabilities) -> float` and put it in METRICS.
 
-The formulas are scikit-learn's (the tests hold them to it) written over the last two axes of a
-confusion matrix, so that thousands of resampled matrices are scored in one call.
+The formulas are scikit-learn's (the tests hold them to it); what a confusion matrix tells is in
+`confusion`.
 """
 
 import numpy as np
 
-from fer_lib import bootstrap
+from fer_lib import bootstrap, confusion
 
 # Upper edges of the 15 bins of confidence that calibration is judged by (Guo et al. 2017).
 BIN_EDGES = np.linspace(0, 1, 16)[1:]
@@ -37,12 +37,12 @@ def confusion_matrix(labels, probabilities):
 
 def accuracy(labels, probabilities):
     """Return the share of faces whose most probable class is the true one."""
-    return float(_accuracy(confusion_matrix(labels, probabilities)))
+    return float(confusion.accuracy(confusion_matrix(labels, probabilities)))
 
 
 def balanced_accuracy(labels, probabilities):
     """Return the mean recall over the classes that occur in `labels`."""
-    return float(_balanced_accuracy(confusion_matrix(labels, probabilities)))
+    return float(confusion.balanced_accuracy(confusion_matrix(labels, probabilities)))
 
 
 def macro_f1(labels, probabilities):
@@ -51,7 +51,7 @@ def macro_f1(labels, probabilities):
     A class that is neither labelled nor predicted counts as 0 (`zero_division=0`), so the value
     on a label set of which a class is missing cannot reach 1.
     """
-    return float(_macro_f1(confusion_matrix(labels, probabilities)))
+    return float(confusion.macro_f1(confusion_matrix(labels, probabilities)))
 
 
 def log_loss(labels, probabilities):
@@ -111,8 +111,8 @@ def reliability(labels, probabilities):
         "low": np.r_[0, BIN_EDGES[:-1]],
         "high": BIN_EDGES,
         "n": n,
-        "confidence": _divide(np.bincount(bins, confidence, len(n)), n),
-        "accuracy": _divide(np.bincount(bins, right, len(n)), n),
+        "confidence": confusion.divide(np.bincount(bins, confidence, len(n)), n),
+        "accuracy": confusion.divide(np.bincount(bins, right, len(n)), n),
     }
     return {name: column[n > 0].tolist() for name, column in columns.items()}
 
@@ -165,9 +165,8 @@ def score(
 
     Returns:
         Dictionary of plain Python values: `"n"`; for each of METRICS a `{"value", "low",
-        "high"}`; `"per_class"`: `{emotion: {"precision", "recall", "f1", "n"}}` (0 where a
-        denominator is 0); `"confusion"`: counts, rows true; `"reliability"`: that table;
-        `"resamples"`, `"confidence"` and `"seed"`.
+        "high"}`; `"per_class"`: what `confusion.per_class` returns; `"confusion"`: counts, rows
+        true; `"reliability"`: that table; `"resamples"`, `"confidence"` and `"seed"`.
 
     Raises:
         ValueError: If there are no faces, shapes or label set do not fit, a label is out of
@@ -190,7 +189,9 @@ def score(
     for name, value in values.items():
         result[name] = bootstrap.interval(value, drawn[name], confidence)
     return result | {
-        "per_class": _per_class(counts, label_set),
+        "per_class": confusion.per_class(
+            counts, label_set, resamples=resamples, seed=seed, confidence=confidence
+        ),
         "confusion": counts.tolist(),
         "reliability": reliability(labels, probabilities),
         "resamples": resamples,
@@ -274,33 +275,6 @@ def _reject(wrong, rule, values):
         raise ValueError(f"{rule}; row {rows[0]} holds {values[rows[0]]} ({rows.size} such rows).")
 
 
-def _divide(numerator, denominator):
-    """Divide, giving 0 where the denominator is 0."""
-    return numerator / np.where(denominator == 0, 1, denominator)
-
-
-def _diagonal(counts):
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _accuracy(counts):
-    return _diagonal(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
-
-
-def _balanced_accuracy(counts):
-    support = counts.sum(axis=-1)
-    # The recall of an absent class is 0 here, so only the denominator has to leave it out.
-    return _divide(_diagonal(counts), support).sum(axis=-1) / (support > 0).sum(axis=-1)
-
-
-def _f1(counts):
-    return _divide(2 * _diagonal(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
-
-
-def _macro_f1(counts):
-    return _f1(counts).mean(axis=-1)
-
-
 def _surprisal(labels, probabilities):
     """Return -log p(true class) of each face."""
     true = probabilities[np.arange(len(labels)), labels] / probabilities.sum(axis=1)
@@ -345,24 +319,10 @@ def _divergence(targets, probabilities):
     return rel_entr(targets, np.clip(probabilities, eps, 1 - eps)).sum(axis=1)
 
 
-def _per_class(counts, label_set):
-    true, support = _diagonal(counts), counts.sum(axis=1)
-    columns = {
-        "precision": _divide(true, counts.sum(axis=0)).tolist(),
-        "recall": _divide(true, support).tolist(),
-        "f1": _f1(counts).tolist(),
-        "n": support.tolist(),
-    }
-    return {
-        emotion: {name: column[place] for name, column in columns.items()}
-        for place, emotion in enumerate(label_set)
-    }
-
-
 _OF_COUNTS = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "macro_f1": _macro_f1,
+    "accuracy": confusion.accuracy,
+    "balanced_accuracy": confusion.balanced_accuracy,
+    "macro_f1": confusion.macro_f1,
 }
 _MEANS = {
     "log_loss": _surprisal,

@@ -56,6 +56,7 @@ LEARNING = {
 ABOVE_DATA = {
     *LEARNING,
     "metrics",
+    "confusion",
     "bootstrap",
     "calibration",
     "one_vs_rest",
@@ -71,6 +72,7 @@ ABOVE_DATA = {
     "cross_dataset",
     "experiment",
     "runs",
+    "publish",
     "runner",
     "plots",
     "export",

@@ -269,6 +269,17 @@ def test_class_f1_takes_several_runs_that_may_lack_an_emotion():
     assert legend(ax) == ["one", "two"]
 
 
+def test_class_f1_bars_carry_their_intervals():
+    ax = plots.plot_class_f1(
+        {"angry": {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.7}, "happy": {"f1": 0.0}}
+    )
+    (container,) = (c for c in ax.containers if hasattr(c, "patches"))
+    _, _, (bars,) = container.errorbar
+    spans = [segment[:, 1] for segment in bars.get_segments()]
+    assert np.allclose(spans, [[0.4, 0.7], [0, 0]])
+    assert texts(ax.texts) == ["0.50", "0.00"]
+
+
 def test_scores_are_dots_with_intervals_and_numbers_from_the_top():
     ax = plots.plot_scores(SCORES)
     (container,) = ax.containers

@@ -87,8 +87,9 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
 
     Args:
         per_class: `{emotion: F1}` or `{run: {emotion: F1}}`, where an F1 is a number or a
-            mapping with the key `"f1"` (as in `metrics.score`). The first run orders the
-            emotions; an emotion that a run lacks has no bar.
+            mapping with the key `"f1"` and, for the interval, `"f1_low"` and `"f1_high"` (as
+            `confusion.per_class` returns). The first run orders the emotions; an emotion that a
+            run lacks has no bar.
     """
     single = all(_is_f1(value) for value in per_class.values())
     runs = {"": per_class} if single else per_class
@@ -102,6 +103,12 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
         style = {"color": colours if single else shade, "edgecolor": INK, "linewidth": 0.6}
         heights = [_f1(of.get(emotion, np.nan)) for emotion in emotions]
         offset = (place - (len(runs) - 1) / 2) * wide
+        ends = [_f1_ends(of.get(emotion, np.nan)) for emotion in emotions]
+        low, high = np.transpose(ends)
+        if (low < high).any():
+            # A percentile interval may leave its value out, and error bars must not be negative.
+            style["yerr"] = np.maximum([heights - low, high - heights], 0)
+            style |= {"ecolor": INK, "capsize": 2, "error_kw": {"linewidth": 0.9}}
         bars = ax.bar(places + offset, heights, wide, label=run, **style | kwargs)
         texts = ["" if np.isnan(height) else f"{height:.2f}" for height in heights]
         ax.bar_label(bars, texts, padding=2, fontsize=8, rotation=0 if single else 90)
@@ -178,3 +185,11 @@ def _is_f1(value):
 
 def _f1(value):
     return value["f1"] if isinstance(value, Mapping) else value
+
+
+def _f1_ends(value):
+    """Return the ends of an F1's interval; the F1 itself where it has none."""
+    f1 = _f1(value)
+    if not isinstance(value, Mapping):
+        return f1, f1
+    return value.get("f1_low", f1), value.get("f1_high", f1)
