@@ -94,9 +94,19 @@ def build_classifier(
     # float32 keeps probabilities whole under mixed precision.
     outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="emotion")(x)
     model = keras.Model(inputs, outputs, name=backbone)
+    _check_start(start, model)
     model.origin, model.notice = start.origin, start.notice
     set_trainable(model, unfreeze, batch_norm)
     return model
+
+
+def _check_start(start, model):
+    lacking = [layer.name for layer in model.layers if layer.name in start.lacking]
+    if lacking:
+        raise ValueError(
+            f"weights: {start.origin} was cut for its attention: it lacks "
+            f"{len(lacking)} layers from {lacking[0]} on. Set attention, or give another file."
+        )
 
 
 def _attention(backbone, spec, attention):

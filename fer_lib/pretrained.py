@@ -29,11 +29,14 @@ class Start(NamedTuple):
         values: List of weight arrays in Keras's order, or `None` for a random start.
         origin: One line that says what they are, for results and figures.
         notice: What the reader must know, or `""`.
+        lacking: Names of the layers that the file lacks and that stay at random: the last ones
+            of a run with attention, whose network was cut there.
     """
 
     values: list | None
     origin: str
     notice: str = ""
+    lacking: tuple = ()
 
 
 def find_weights(backbone, application, alpha, weights):
@@ -164,7 +167,8 @@ def _from_file(path, application, alpha, label):
     base = _base(application, alpha, None)
     try:
         if path.suffix == ".keras":
-            return Start(_backbone_of(path, base), origin)
+            lacking = _take_backbone(path, base)
+            return Start(base.get_weights(), origin, lacking=lacking)
         base.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ValueError(
@@ -177,14 +181,18 @@ def _first_line(error):
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _backbone_of(path, base):
+def _take_backbone(path, base):
+    """Give a backbone the layers of a run's model; return the names of those that it lacks."""
     import keras
 
     saved = {layer.name: layer for layer in keras.models.load_model(path, compile=False).layers}
-    for layer in base.layers:
-        if layer.trainable_weights:  # not a state that preprocesses
-            layer.set_weights(saved[layer.name].get_weights())
-    return base.get_weights()
+    layers = [layer for layer in base.layers if layer.trainable_weights]  # no state that rescales
+    while len(layers) > 1 and layers[-1].name not in saved:
+        layers.pop()
+    for layer in layers:
+        layer.set_weights(saved[layer.name].get_weights())
+    after = base.layers.index(layers[-1]) + 1
+    return tuple(layer.name for layer in base.layers[after:] if layer.weights)
 
 
 def _title(application):

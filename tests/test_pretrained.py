@@ -155,6 +155,20 @@ def test_a_run_s_model_can_be_started_from(tmp_path, rng):
     assert "model.keras" in model.origin
 
 
+def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
+    options = {"alpha": 0.35, "image_size": 32, "attention": "se"}
+    run = models.build_classifier("mobilenet_v2", weights=None, **options)
+    run.save(tmp_path / "cut.keras")
+    options["weights"] = str(tmp_path / "cut.keras")
+    model = models.build_classifier("mobilenet_v2", **options)
+    before = [w for layer in models.backbone_layers(run) for w in layer.get_weights()]
+    after = [w for layer in models.backbone_layers(model) for w in layer.get_weights()]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(ValueError, match="lacks .* from block_13_depthwise on. Set attention"):
+        models.build_classifier("mobilenet_v2", **options | {"attention": None})
+
+
 def test_a_file_that_is_not_there_is_an_error():
     with pytest.raises(FileNotFoundError, match="'imagnet' is no file"):
         find("imagnet")
