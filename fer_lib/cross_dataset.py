@@ -12,7 +12,7 @@ import pandas as pd
 
 from fer_lib import datasets, duplicates, emotions, metrics, peers, runs
 from fer_lib.datasets.classes import without
-from fer_lib.predictor import load_predictor
+from fer_lib.predictor import Predictor, load_predictor, read_sidecar, sidecar
 
 SCORES = ("accuracy", "macro_f1")
 
@@ -27,7 +27,7 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         whole: Keys of `loaded` that are scored on all their faces instead of their test split:
             data that no model was trained on.
         trained_on: Optional `{name: data set}`, a key of `loaded` or `datasets.DATASETS`, for
-            models that do not know; a `Run` and a `Peer` do.
+            models that do not know; a `Run`, a `Peer` and a shipped model do.
         resamples, seed: Of the bootstrap; see `metrics.score`.
 
     Returns:
@@ -138,32 +138,36 @@ def load_at_hand(names):
     return loaded, notices
 
 
-def find_models(results_dir="runs", pattern="*", peers_folder=None):
-    """Return the models to compare: finished runs that hold one, and peers.
+def find_models(results_dir="runs", pattern="*", *, predictors="", peers_folder=None):
+    """Return the models to compare: finished runs that hold one, predictors, and peers.
 
     Args:
         results_dir: Folder of runs, or of folders of runs.
         pattern: What the run folders' names must match.
+        predictors: Names or files as of `predictor.load_predictor`, joined by commas; `""` or
+            `None` for none.
         peers_folder: Folder of the peers' files, or `None` for no peers.
 
     Returns:
-        `{label: Run or Peer}`.
+        `{label: Run, Predictor or Peer}`.
 
     Raises:
-        FileNotFoundError: If there is none, or the peers' folder holds none.
+        FileNotFoundError: If there is none, a predictor is none, or the peers' folder holds none.
     """
     try:
         found = runs.find_runs(results_dir, pattern)
     except FileNotFoundError:
         found = {}
     found = {label: run for label, run in found.items() if _model_file(run).is_file()}
+    for name in filter(None, map(str.strip, (predictors or "").split(","))):
+        found[name] = load_predictor(name)
     if peers_folder is not None:
         found |= peers.find_peers(peers_folder)
     if not found:
         raise FileNotFoundError(
             f"No run in {results_dir}/ matches {pattern!r} and holds a model.keras (published "
             "copies hold none). Make one: papermill notebooks/run_experiment.ipynb out.ipynb; or "
-            "name the folder of peers' models."
+            'name a predictor, such as "default", or the folder of peers\' models.'
         )
     return found
 
@@ -192,6 +196,9 @@ def _source(name, model, trained_on):
         return trained_on[name]
     if isinstance(model, runs.Run):
         return model.experiment.dataset
+    if isinstance(model, Predictor):
+        about = read_sidecar(model.path) if sidecar(model.path).is_file() else {}
+        return about.get("trained_on")
     return getattr(model, "trained_on", None)
 
 

@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.emotions import translate
-from fer_lib.predictor import load_predictor, read_sidecar, sidecar
+from fer_lib.predictor import PREDICTORS, load_predictor, read_sidecar, sidecar
 
 
 def load_teachers(names):
@@ -29,15 +29,16 @@ def describe_teacher(teacher):
         teacher: A `Predictor`.
 
     Returns:
-        Dict of `name`, `sha256` of its file and `trained_on`: the training faces of its run, or
-        the run that it was exported from.
+        Dict of `name` (a shipped model's own, else the path), `sha256` of its file and
+        `trained_on`: the training faces of its run, or the run that it was exported from.
     """
+    names = {path: name for name, path in PREDICTORS.items()}
     if sidecar(teacher.path).is_file():
         trained_on = read_sidecar(teacher.path).get("source", "not recorded")
     else:
         trained_on = storage.read_json(teacher.path.with_name("scores.json"))["train_name"]
     return {
-        "name": str(teacher.path),
+        "name": names.get(teacher.path, str(teacher.path)),
         "sha256": storage.file_hash(teacher.path),
         "trained_on": trained_on,
     }

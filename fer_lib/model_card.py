@@ -24,8 +24,8 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
 
     Args:
         run: A finished `Run`; its data set is loaded again.
-        folder: Where the files go: those of `export.export`, the test scores in the JSON file
-            beside each, and `<name>.md`, the card.
+        folder: Where the files go: those of `export.export`, data set and test scores in the
+            JSON file beside each, and `<name>.md`, the card.
         name: What the files' names start with.
         formats: Keys of `export.FORMATS`; by default `FORMATS`.
         cross: Rows of `cross_dataset.cross_table` for this run, which the card repeats, or `None`.
@@ -53,6 +53,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
         rows[path.name], scores[path.name] = _score_file(path, run, data)
         about = storage.read_json(sidecar(path)) | {
             "source": run.folder.name,
+            "trained_on": run.experiment.dataset,
             "temperature": temperature,
             "test_name": data["test"].name,
             "test": scores[path.name],
@@ -132,8 +133,12 @@ def write_card(run, name, scores, table, temperature, cross=None):
 def _origin(run):
     data, commit = run.environment["data"], run.environment.get("git", {}).get("commit")
     lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
+    lines += [f"- started from: {run.scores['weights']}"]
     lines += [
-        f"- started from: {run.scores['weights']}",
+        f"- taught by: {of['name']}, sha256 {of['sha256'][:12]}, trained on: {of['trained_on']}"
+        for of in run.scores.get("teachers", ())
+    ]
+    lines += [
         f"- epoch {run.scores['best_epoch']} of {len(run.history)}, chosen by "
         f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
         f"- run folder: `{run.folder.name}`",
@@ -173,13 +178,14 @@ def _interval(score):
 def _class_lines(test):
     from scipy.stats import binomtest
 
-    lines = ["| class | n | recall | precision | F1 |", "|---|--:|---|--:|--:|"]
+    lines = ["| class | n | recall | precision | F1 |", "|---|--:|---|--:|---|"]
     for label, of in test["per_class"].items():
         found = round(of["recall"] * of["n"])
         ends = binomtest(found, of["n"]).proportion_ci(method="wilson") if of["n"] else (0, 1)
         recall = _interval({"value": of["recall"], "low": ends[0], "high": ends[1]})
-        lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {of['f1']:.3f} |")
-    return "\n".join([*lines, "", "Recall with Wilson intervals."])
+        f1 = _interval({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
+        lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {f1} |")
+    return "\n".join([*lines, "", "Recall with Wilson intervals, F1 with bootstrap intervals."])
 
 
 def _calibration_lines(run, test, temperature):

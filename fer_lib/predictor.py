@@ -17,7 +17,7 @@ from fer_lib.emotions import lookup, suggest
 
 # Name → file of a model that ships with the package.
 PREDICTORS = {
-    "default": storage.SHIPPED / "fer7_int8.tflite",
+    "default": storage.SHIPPED / "fer7_float16.tflite",
     "ferplus": storage.SHIPPED / "ferplus_float16.tflite",
 }
 

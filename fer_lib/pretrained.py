@@ -19,7 +19,7 @@ _KERAS_FILES = {
 
 
 # Backbone and width → run of this project's own whose backbone `weights="fer"` starts from.
-SHIPPED_STARTS = {("mobilenet_v2", 1.0): SHIPPED / "fer7.keras"}
+SHIPPED_STARTS = {("mobilenet_v2", 1.0): SHIPPED / "mobilenet_v2.keras"}
 
 
 class Start(NamedTuple):

@@ -148,6 +148,7 @@ def run(experiment, data=None, model=None):
         return result
     model = model or build_model(experiment, data)
     teachers = distillation.load_teachers(experiment.distill_from)
+    described = [distillation.describe_teacher(teacher) for teacher in teachers]
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
         temperature = _calibrate(experiment, model, data["validation"])
@@ -166,7 +167,7 @@ def run(experiment, data=None, model=None):
         "multiply_adds": complexity.multiply_adds(model),
     }
     if teachers:
-        about["teachers"] = [distillation.describe_teacher(teacher) for teacher in teachers]
+        about["teachers"] = described
     _write_results(result.folder, about, data, answers)
     shutil.rmtree(result.folder / "checkpoint")
     return result

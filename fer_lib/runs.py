@@ -353,8 +353,11 @@ def summary_table(table):
     Args:
         table: DataFrame of `runs_table`.
     """
-    columns = ["backbone", "alpha", "unfreeze", "image_size", "epochs", "seed", "test", "n"]
-    short = table.reindex(columns=[*columns, "minutes", "started_from", "state"]).copy()
+    parameters = ["dataset", "backbone", "alpha", "attention", "unfreeze", "image_size", "epochs"]
+    columns = [*parameters, "seed", "test", "n", "minutes", "started_from", "hash", "state"]
+    short = table.reindex(columns=columns)
+    short["attention"] = short["attention"].astype("string").fillna("")
+    short["hash"] = table["run"].str.rsplit("-", n=1).str[-1]
     short["started_from"] = (
         short["started_from"].astype("string").str.replace(r", sha256 \w+$", "", regex=True)
     )

@@ -15,6 +15,7 @@ from fer_lib import cross_dataset, datasets, storage
 from fer_lib.emotions import CKPLUS7, FER7, FERPLUS8
 from fer_lib.experiment import Experiment
 from fer_lib.faces import Faces
+from fer_lib.predictor import Predictor, read_sidecar
 from fer_lib.runs import Run
 
 
@@ -207,6 +208,21 @@ def test_runs_without_a_model_are_no_models(tmp_path):
         cross_dataset.find_models(tmp_path)
 
 
+def test_a_shipped_model_is_a_model_and_says_what_it_was_trained_on(tmp_path, monkeypatch):
+    found = cross_dataset.find_models(tmp_path, predictors="default, ferplus")
+    assert list(found) == ["default", "ferplus"]
+    assert all(isinstance(model, Predictor) for model in found.values())
+    (path,) = (model.path for name, model in found.items() if name == "default")
+    source = read_sidecar(path)["trained_on"]
+    assert source in datasets.DATASETS
+    monkeypatch.setattr(Predictor, "predict", lambda self, images: Knows(FER7).predict(images))
+    loaded = {source: LOADED["fer"]}
+    rows = cross_dataset.cross_table({"default": found["default"]}, loaded, resamples=50)
+    assert rows.trained_on.tolist() == [source] and rows.seen.tolist() == [0]
+    with pytest.raises(FileNotFoundError, match="'defalt' is neither"):
+        cross_dataset.find_models(tmp_path, predictors="defalt")
+
+
 def tiny_run(folder, tiny):
     """Train a tiny classifier for an epoch on synthetic faces in FER-2013's form."""
     from fer_lib import runner
@@ -223,7 +239,7 @@ def test_the_notebook_scores_runs_on_what_is_at_hand(tmp_path, tiny):
     data, run = tiny_run(tmp_path, tiny)
     path, output = ROOT / "notebooks" / "cross_dataset.ipynb", tmp_path / "out.ipynb"
     figures = tmp_path / "figures"
-    options = {"results_dir": tmp_path / "runs", "figures": figures}
+    options = {"results_dir": tmp_path / "runs", "figures": figures, "predictors": ""}
     done = run_papermill(tmp_path, path, output, data_sets=f"{data},ckplus", whole="", **options)
     assert done.returncode == 0, done.stderr[-3000:]
     printed, drawn = text_and_figures(output)
@@ -233,5 +249,7 @@ def test_the_notebook_scores_runs_on_what_is_at_hand(tmp_path, tiny):
     assert row["n"] == run.scores["test"]["n"] and row["seen"] == 0
     assert (figures / "cross_dataset_macro_f1.pdf").is_file()
 
-    done = run_papermill(tmp_path, path, output, results_dir=tmp_path / "none", data_sets=data)
+    done = run_papermill(
+        tmp_path, path, output, results_dir=tmp_path / "none", data_sets=data, predictors=""
+    )
     assert done.returncode != 0 and "Make one: papermill" in done.stderr

@@ -65,3 +65,8 @@ def test_a_teacher_is_written_down_by_content(tmp_path, monkeypatch):
         "sha256": storage.file_hash(path),
         "trained_on": "fer2013-mobilenet-x",
     }
+
+
+def test_a_shipped_teacher_goes_by_its_name():
+    (teacher,) = distillation.load_teachers("default")
+    assert distillation.describe_teacher(teacher)["name"] == "default"

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -356,6 +357,22 @@ def test_the_teachers_answers_are_what_is_fitted(finished, tiny_faces, tmp_path,
     expected = 0.75 * tiny_faces["train"].targets + 0.25 * answers
     np.testing.assert_allclose(given[0], expected, atol=1e-4)
     np.testing.assert_array_equal(given[1], tiny_faces["validation"].targets)
+
+
+def test_a_teacher_that_is_gone_when_training_ends_costs_nothing(
+    finished, tiny_faces, tmp_path, monkeypatch
+):
+    teacher = tmp_path / "teacher"
+    shutil.copytree(finished[0].folder, teacher)
+    fit = training.fit
+
+    def fit_and_lose(*arguments, **options):
+        shutil.rmtree(teacher)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(training, "fit", fit_and_lose)
+    result = runner.run(experiment(tmp_path / "runs", distill_from=str(teacher)), tiny_faces)
+    assert result.scores["teachers"][0]["trained_on"] == "synthetic train"
 
 
 def test_a_step_that_does_not_fit_into_memory_says_what_may(
