@@ -191,6 +191,11 @@ def test_mistakes_say_true_predicted_confidence_and_file_name():
     assert ax.images[0].get_array().shape[1] == 4
 
 
+def test_a_run_without_a_mistake_has_a_figure_too():
+    ax = plots.plot_mistakes(IMAGES[:0], [], [], [], FER7, ids=[], title="a run")
+    assert (texts(ax.texts), ax.get_title()) == (["no mistakes"], "a run")
+
+
 def test_history_draws_both_curves_the_best_epoch_and_the_stage_change():
     ax = plots.plot_history(HISTORY, best_epoch=3)
     drawn = lines(ax)

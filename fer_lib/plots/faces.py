@@ -72,7 +72,7 @@ def plot_mistakes(
     The caller picks which ones and their order.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`.
+        images: `uint8` array of shape `(n, height, width)`; of none, the figure says so.
         labels: Integer array of shape `(n,)`: the true classes.
         predicted: Integer array of shape `(n,)`: the predicted classes.
         confidence: Float array of shape `(n,)`: the probability of the predicted class.
@@ -80,6 +80,11 @@ def plot_mistakes(
         ids: Optional array of shape `(n,)`; of a path, the file name is shown.
         **kwargs: Go to `plot_faces` (`columns`, …).
     """
+    if not len(images):
+        ax = new_axes(ax, title, (4, 1))
+        ax.axis("off")
+        ax.text(0.5, 0.5, "no mistakes", ha="center", va="center", transform=ax.transAxes)
+        return ax
     captions = [
         f"{label_set[true]} →\n{label_set[guess]} {share:.2f}"
         for true, guess, share in zip(labels, predicted, confidence, strict=True)
