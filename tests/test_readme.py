@@ -54,6 +54,20 @@ def test_the_scores_of_the_study_are_what_was_measured():
         assert text in README.split("## Results")[1], run.folder.name
 
 
+def test_the_spread_between_seeds_is_what_was_measured():
+    text = README.split("### Seeds")[1].split("###")[0]
+    found = list(runs.find_runs(ROOT / "figures" / "runs").values())
+    found += runs.find_runs(ROOT / "figures" / "study").values()
+    settings = yaml.safe_load((ROOT / "notebooks" / "study_seeds.yaml").read_text())
+    for unfreeze in settings["parameters"]["unfreeze"]:
+        asked = settings["parameters"] | {"unfreeze": unfreeze}
+        seeds = [r for r in found if asked.items() <= vars(r.experiment).items()]
+        assert sorted(r.experiment.seed for r in seeds) == settings["seeds"]
+        for metric in ("accuracy", "macro_f1"):
+            scores = pd.Series([r.scores["test"][metric]["value"] for r in seeds])
+            assert f"{scores.mean():.3f} ± {scores.std():.3f}" in text
+
+
 def test_the_scores_of_the_search_are_what_was_measured():
     text = README.split("### A search")[1].split("###")[0]
     found = runs.find_runs(ROOT / "figures" / "tune")
@@ -64,9 +78,10 @@ def test_the_scores_of_the_search_are_what_was_measured():
             assert "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score) in text, run.folder.name
 
 
-def test_the_scores_of_ckplus_are_what_was_measured():
+@pytest.mark.parametrize("name", ["ckplus", "ckplus_default"])
+def test_the_scores_of_ckplus_are_what_was_measured(name):
     text = README.split("### CK+")[1].split("###")[0]
-    for _, draws in pd.read_csv(ROOT / "figures" / "ckplus.csv").groupby("unfreeze"):
+    for _, draws in pd.read_csv(ROOT / "figures" / f"{name}.csv").groupby("unfreeze"):
         assert sorted(draws.split_seed) == list(range(10))
         for metric in ("validation_macro_f1", "accuracy", "macro_f1"):
             assert pitfall.in_words(pitfall.over_seeds(draws[metric])) in text
