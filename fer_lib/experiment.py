@@ -24,6 +24,7 @@ _ALWAYS_NAMED = frozenset(
 
 # What these parameters say is read only where the other one is set.
 _READ_WITH = {
+    "auxiliary_weight": "auxiliary",
     "mixing_alpha": "mixing",
     "distill_weight": "distill_from",
     "distill_temperature": "distill_from",
@@ -49,6 +50,7 @@ _RANGES = {
     "patience": (1, 10_000),
     "seed": (0, 2**31 - 1),
     "split_seed": (0, 2**31 - 1),
+    "auxiliary_weight": (0.01, 100),
 }
 
 
@@ -95,6 +97,9 @@ class Experiment:
         augmentation: Key of `augmentation.AUGMENTATIONS`.
         mixing: Key of `mixing.MIXING`, or `None`. Frozen layers can not be cached with it.
         mixing_alpha: Strength of `mixing`; the papers' are 0.2 for mixup, 1 for cutmix.
+        auxiliary: Key of `datasets.DATASETS`: other labels of the same faces, which a second
+            output learns beside the first and which is left out of the saved model; or `None`.
+        auxiliary_weight: What the second output's loss is multiplied by.
         distill_from: Teachers, separated by commas: runs' folders or model files, see
             `predictor.load_predictor`; or `None`.
         distill_weight: Share of the teachers in the targets.
@@ -149,6 +154,8 @@ class Experiment:
     augmentation: str = "standard"
     mixing: str | None = None
     mixing_alpha: float = 0.2
+    auxiliary: str | None = None
+    auxiliary_weight: float = 1.0
     distill_from: str | None = None
     distill_weight: float = 0.5
     distill_temperature: float = 2.0
@@ -201,12 +208,15 @@ class Experiment:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
 
-    def load_data(self):
-        """Return the faces of `dataset`, split by `split_seed`; see `datasets.load_dataset`."""
+    def load_data(self, dataset=None):
+        """Return the faces of `dataset` (or another one), split by `split_seed`.
+
+        See `datasets.load_dataset`.
+        """
         from fer_lib import datasets
 
         options = {"split_seed": self.split_seed} if self.split_seed else {}
-        return datasets.load_dataset(self.dataset, **options)
+        return datasets.load_dataset(dataset or self.dataset, **options)
 
     def validate(self):
         """Check every name against the library's tables and return the experiment.
@@ -215,9 +225,19 @@ class Experiment:
             ValueError: If a name is unknown (the message lists the known ones), or parameters do
                 not go together.
         """
-        from fer_lib import attention, augmentation, devices, distribution, models, training, views
+        from fer_lib import (
+            attention,
+            augmentation,
+            datasets,
+            devices,
+            distribution,
+            models,
+            training,
+            views,
+        )
 
         lookup(models.BACKBONES, self.backbone, "backbone")
+        lookup({None: None} | datasets.DATASETS, self.auxiliary, "auxiliary data set")
         lookup(dict.fromkeys((*models.UNFREEZE, "progressive")), self.unfreeze, "unfreeze mode")
         lookup(dict.fromkeys(models.BATCH_NORM), self.batch_norm, "batch_norm mode")
         lookup(training.OPTIMIZERS, self.optimizer, "optimizer")

@@ -95,14 +95,14 @@ class Feed:
             number = keras.Input((), dtype="int32")
             self.trainer = keras.Model(number, self.trainer(self.table(number)))
 
-    def compile(self, optimizer, loss):
-        """Compile what trains."""
+    def compile(self, optimizer, loss, accuracy=None):
+        """Compile what trains; `accuracy` is Keras's where it is not given."""
         kind = "gpu" if self.on_device else "cached" if self.views else None
         self.trainer.compile(
             optimizer,
             loss,
             # Its state exists already: made in the first step, TensorFlow traces that step twice.
-            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+            metrics=[accuracy or keras.metrics.CategoricalAccuracy("accuracy")],
             steps_per_execution=STEPS_PER_CALL.get(kind, 1),
         )
         optimizer.build(self.trainer.trainable_variables)

@@ -100,6 +100,24 @@ def _mini_xception(x):
     return x
 
 
+def _resnet(x, widths, blocks, stem=32):
+    """Residual stages on maps of 24, 12 and 6 pixels, the stem halved at once."""
+    x = _convolve(x, stem, "stem", strides=2, kernel_initializer="he_normal")
+    for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), 1):
+        for block in range(count):
+            halved = stage > 1 and block == 0
+            x = _residual(x, filters, 2 if halved else 1, f"{stage}{'abc'[block]}")
+    return x
+
+
+def _resnet12(x):
+    return _resnet(x, (40, 80, 160), (1, 2, 2))
+
+
+def _resnet14(x):
+    return _resnet(x, (48, 96, 192), (2, 2, 2))
+
+
 def _se_resnet(x):
     x = _convolve(x, 16, "stem", kernel_initializer="he_normal")
     for stage, (filters, blocks) in enumerate(((32, 1), (64, 2), (128, 2), (256, 1)), 1):
@@ -151,4 +169,8 @@ NETWORKS = {
     # al. 2018, arXiv:1709.01507), its stem at full resolution, its shortcuts averaged (He et al.
     # 2019, arXiv:1812.01187). Narrow where maps are large, which is what a CPU waits for.
     "se_resnet": _network(_se_resnet, scale=1 / 127.5, offset=-1.0),
+    # Ours, of the same blocks: dense convolutions on small maps, the arithmetic that a processor
+    # does best. The number is that of the layers with weights from the pixels to the output.
+    "resnet12": _network(_resnet12, scale=1 / 127.5, offset=-1.0),
+    "resnet14": _network(_resnet14, scale=1 / 127.5, offset=-1.0),
 }

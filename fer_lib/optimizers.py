@@ -115,7 +115,8 @@ def build_optimizer(name, rate, weight_decay=0.0, *, ema=0.0, factors=None):
     Args:
         name: Key of `OPTIMIZERS`.
         rate: Learning rate, a number or a Keras schedule.
-        weight_decay: Decoupled weight decay (not with `"adam"`), the same for every weight.
+        weight_decay: Decoupled weight decay (not with `"adam"`) of kernels; biases and what
+            normalisation scales and shifts by keep their size.
         ema: Momentum of the weights' exponential moving average, or 0 for none; see
             `exchange_averages`.
         factors: Dict of `rate_factors`, or `None` for one rate.
@@ -126,11 +127,17 @@ def build_optimizer(name, rate, weight_decay=0.0, *, ema=0.0, factors=None):
     kind, options = lookup(OPTIMIZERS, name, "optimizer")
     options = {"weight_decay": weight_decay} | options
     if not ema and factors is None:
-        return kind(rate, **options)
+        return _sparing(kind(rate, **options))
     if ema:
         options |= {"use_ema": True, "ema_momentum": ema}
     optimizer = type(f"Tuned{kind.__name__}", (_Tuned, kind), {})(rate, **options)
     optimizer.factors = factors or {}
+    return _sparing(optimizer)
+
+
+def _sparing(optimizer):
+    """Spare biases, scales and shifts from weight decay."""
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 

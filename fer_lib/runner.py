@@ -196,6 +196,10 @@ def _fit(experiment, data, model, teachers, folder):
             weight=experiment.distill_weight,
             temperature=experiment.distill_temperature,
         )
+    auxiliary = None
+    if experiment.auxiliary:
+        others = experiment.load_data(experiment.auxiliary)["train"]
+        auxiliary = targets.align(others.targets, others.ids, data["train"].ids)
     with distribution.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
@@ -215,6 +219,8 @@ def _fit(experiment, data, model, teachers, folder):
             label_smoothing=experiment.label_smoothing,
             class_weight=experiment.class_weight,
             sampling=experiment.sampling,
+            auxiliary=auxiliary,
+            auxiliary_weight=experiment.auxiliary_weight,
             augmentation=experiment.augmentation,
             mixing=experiment.mixing,
             mixing_alpha=experiment.mixing_alpha,

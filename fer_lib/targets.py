@@ -59,6 +59,62 @@ def smooth(targets, share):
     return targets * np.float32(1 - share) + np.float32(share / targets.shape[1])
 
 
+def align(targets, ids, wanted):
+    """Return other targets of the same faces in the order of these, 0 where there are none.
+
+    A row of zeros has no cross-entropy: what is not known is not learned.
+
+    Args:
+        targets: `float32` `(m, classes)`, rows summing to 1.
+        ids: Array `(m,)`: which face each row is of.
+        wanted: Array `(n,)`: the faces to return rows of.
+
+    Returns:
+        `float32` `(n, classes)`.
+
+    Raises:
+        ValueError: If less than half of the faces have other targets.
+
+    >>> align(np.eye(2, dtype="float32"), np.array([5, 3]), np.array([3, 4, 5])).tolist()
+    [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
+    """
+    places = {face: place for place, face in enumerate(ids.tolist())}
+    found = np.array([places.get(face, -1) for face in wanted.tolist()])
+    if (found < 0).mean() > 0.5:
+        raise ValueError(
+            f"auxiliary labels must be of the same faces: {(found >= 0).sum()} of {len(wanted)} "
+            "training faces have them."
+        )
+    return np.where(found[:, None] >= 0, targets[found], 0).astype(np.float32)
+
+
+def joint_loss(loss, classes, weight):
+    """Return the loss of a model with two outputs side by side.
+
+    Args:
+        loss: A Keras loss, of the first `classes` columns.
+        classes: Columns of the first output; the others are the second's.
+        weight: What the second output's cross-entropy is multiplied by.
+    """
+    crossentropy = keras.losses.CategoricalCrossentropy()
+
+    def joint(targets, answers):
+        first = loss(targets[:, :classes], answers[:, :classes])
+        return first + weight * crossentropy(targets[:, classes:], answers[:, classes:])
+
+    return joint
+
+
+def first_accuracy(classes):
+    """Return the metric `accuracy` of the first `classes` columns."""
+
+    def accuracy(targets, answers):
+        first = targets[:, :classes], answers[:, :classes]
+        return keras.metrics.categorical_accuracy(*first)
+
+    return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+
+
 def distill(targets, probabilities, *, weight, temperature):
     """Mix what teachers answer into the targets: knowledge distillation.
 

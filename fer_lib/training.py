@@ -22,7 +22,16 @@ from fer_lib.metrics import METRICS
 from fer_lib.mixing import MIXING
 from fer_lib.models import set_trainable
 from fer_lib.optimizers import OPTIMIZERS, SCHEDULES, build_optimizer, plateau, rate_factors
-from fer_lib.targets import CLASS_WEIGHTS, LOSSES, SAMPLING, class_weights, drawing_chances, smooth
+from fer_lib.targets import (
+    CLASS_WEIGHTS,
+    LOSSES,
+    SAMPLING,
+    class_weights,
+    drawing_chances,
+    first_accuracy,
+    joint_loss,
+    smooth,
+)
 
 MONITORS = {"val_macro_f1": max, "val_accuracy": max, "val_loss": min}
 CACHE = ("auto", "exact", "none")
@@ -61,6 +70,8 @@ def fit(
     label_smoothing=0.0,
     class_weight=None,
     sampling=None,
+    auxiliary=None,
+    auxiliary_weight=1.0,
     augmentation="none",
     mixing=None,
     mixing_alpha=0.2,
@@ -92,6 +103,9 @@ def fit(
         label_smoothing: Share of the target spread over all classes, in [0, 1).
         class_weight: `None`, or `"balanced"` to weigh each class by the inverse of its frequency.
         sampling: `None`, or `"balanced"` to draw faces so that classes are equally likely.
+        auxiliary: Other targets of the training faces, `float32` `(n, k)`, rows summing to 1 or
+            to 0 (unknown): a second output learns them beside the first. The model is without it.
+        auxiliary_weight: What the second output's loss is multiplied by.
         augmentation: Key of `AUGMENTATIONS`.
         mixing: Key of `mixing.MIXING`, or `None`. Faces are mixed before they are augmented, and
             `accuracy` is that on mixed ones.
@@ -121,7 +135,9 @@ def fit(
     lookup(OPTIMIZERS, optimizer, "optimizer")
     make_loss = lookup(LOSSES, loss, "loss")
     make_schedule = lookup(SCHEDULES, schedule, "schedule")
-    folder = Path(folder)
+    folder, classes = Path(folder), train[1].shape[1]
+    if auxiliary is not None:
+        model = _with_auxiliary(model, auxiliary.shape[1])
     history = checkpoints.read_history(folder)
     if history:
         checkpoints.load_model(folder, len(history), model)
@@ -129,6 +145,8 @@ def fit(
     weights = class_weights(train[1]) if class_weight == "balanced" else None
     chances = drawing_chances(train[1]) if sampling == "balanced" else None
     targets = smooth(train[1], label_smoothing) if label_smoothing else train[1]
+    if auxiliary is not None:
+        targets = np.concatenate([targets, auxiliary], axis=1)
     factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
     bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
     first = 0
@@ -152,7 +170,11 @@ def fit(
             )
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
             tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema, factors=factors)
-            feed.compile(tuned, make_loss())
+            if auxiliary is None:
+                feed.compile(tuned, make_loss())
+            else:
+                joint = joint_loss(make_loss(), classes, auxiliary_weight)
+                feed.compile(tuned, joint, first_accuracy(classes))
             if len(history) > first:
                 checkpoints.load_optimizer(folder, len(history), feed.trainer)
         while _unfinished(history, first, last, monitor, wait):
@@ -174,6 +196,14 @@ def fit(
     bar.close()
     checkpoints.load_model(folder, best_epoch(history, monitor), model)
     return pd.DataFrame(history)
+
+
+def _with_auxiliary(model, classes):
+    """Return the classifier with a second output beside its own, from the same features."""
+    features = model.get_layer("emotion").input
+    second = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="auxiliary")
+    both = keras.layers.Concatenate(name="both", dtype="float32")([model.output, second(features)])
+    return keras.Model(model.input, both, name=model.name)
 
 
 def best_epoch(history, monitor):
@@ -212,7 +242,7 @@ def _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances):
 
 
 def _validate(feed, targets):
-    probabilities = feed.predict()
+    probabilities = feed.predict()[:, : targets.shape[1]]
     labels = targets.argmax(axis=1)
     log_probabilities = np.log(np.clip(probabilities, 1e-7, 1))
     return {
