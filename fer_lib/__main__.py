@@ -94,7 +94,7 @@ def main(arguments=None):
 
 
 def _runs(options):
-    from fer_lib.runs import runs_table, summary_table
+    from fer_lib.experiments.runs import runs_table, summary_table
     from fer_lib.storage import replacing
 
     table = runs_table(options.results_dir)
@@ -109,15 +109,15 @@ def _runs(options):
 
 
 def _publish(options):
-    from fer_lib.publish import publish
+    from fer_lib.experiments.publish import publish
 
     print(*publish(options.runs, options.to), sep="\n")
     return 0
 
 
 def _export(options):
-    from fer_lib import model_card
-    from fer_lib.runs import load_run
+    from fer_lib.experiments import model_card
+    from fer_lib.experiments.runs import load_run
 
     run = load_run(options.run)
     cross = model_card.read_cross(options.cross, run) if options.cross else None
@@ -129,14 +129,14 @@ def _export(options):
 
 
 def _describe(options):
-    from fer_lib.datasets import describe
+    from fer_lib.data.catalogue import describe
 
     print(describe(options.dataset))
     return 0
 
 
 def _predict(options):
-    from fer_lib import photos
+    from fer_lib.vision import photos
 
     table = photos.predict_photos(
         options.paths,
@@ -151,7 +151,7 @@ def _predict(options):
 
 
 def _video(options):
-    from fer_lib import photos, video
+    from fer_lib.vision import photos, video
 
     table = video.predict_video(
         options.source,
@@ -168,7 +168,7 @@ def _video(options):
 
 
 def _webcam(options):
-    from fer_lib import webcam
+    from fer_lib.vision import webcam
 
     lines = webcam.show_webcam(options.model, options.camera, detector=options.detector)
     print(*lines, sep="\n")
@@ -176,25 +176,25 @@ def _webcam(options):
 
 
 def _page(options):
-    from fer_lib import page
+    from fer_lib.vision import page
 
     page.serve(options.model, port=options.port, show=print)
     return 0
 
 
 def _audit(options):
-    from fer_lib import audit
+    from fer_lib.audit import report
 
-    findings = audit.audit(options.target)
+    findings = report.audit(options.target)
     if options.json:
-        audit.write_json(findings, options.json)
-    print(audit.report(findings))
-    return int(audit.failed(findings))
+        report.write_json(findings, options.json)
+    print(report.report(findings))
+    return int(report.failed(findings))
 
 
 def _sweep(options):
-    from fer_lib import slurm, sweep
-    from fer_lib.grid import read_grid
+    from fer_lib.sweeps import local, slurm
+    from fer_lib.sweeps.grid import read_grid
 
     grid, show = read_grid(options.grid), lambda text: print(text, flush=True)
     if options.status:
@@ -203,10 +203,10 @@ def _sweep(options):
         except OSError as error:  # SLURM's commands are there, but no controller answers
             show(f"Queued points are not known: {error}")
             waiting = ()
-        show(sweep.status(grid, waiting).to_string(index=False))
+        show(local.status(grid, waiting).to_string(index=False))
         return 0
     if options.collect:
-        show(sweep.summarise(sweep.collect(grid, options.collect)).to_string())
+        show(local.summarise(local.collect(grid, options.collect)).to_string())
         return 0
     if options.engine == "slurm":
         wrong = [word for word in options.slurm_option if "=" not in word]
@@ -216,8 +216,8 @@ def _sweep(options):
         job = slurm.submit(grid, show=show, **chosen)
         show(f"submitted as job {job}" if job else "nothing to submit")
         return 0
-    sweep.stop_on_terminate()
-    states = sweep.run(grid, workers=options.workers, cores=options.cores, show=show)
+    local.stop_on_terminate()
+    states = local.run(grid, workers=options.workers, cores=options.cores, show=show)
     return int(any(state == "failed" for state in states.values()))
 
 

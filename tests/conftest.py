@@ -4,15 +4,14 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 
+from support.places import ROOT, SHARED
+
 matplotlib.use("Agg")
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("FER_SHARED", ROOT.parent / "shared"))
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +77,7 @@ def real_data(shared, tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny():
     """The name of a backbone that trains in seconds, a key of BACKBONES while the module runs."""
-    from tiny_backbone import installed
+    from support.tiny_backbone import installed
 
     with installed() as name:
         yield name
@@ -89,7 +88,9 @@ def tiny_in_kernels(tmp_path, monkeypatch):
     """The name of the tiny backbone, known to notebooks by a file that their kernels run first."""
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    (startup / "tiny.py").write_text("__import__('tiny_backbone').install()\n")
+    (startup / "tiny.py").write_text(
+        "__import__('support.tiny_backbone', fromlist=['x']).install()\n"
+    )
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"), prepend=os.pathsep)
     return "tiny"
@@ -98,23 +99,10 @@ def tiny_in_kernels(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def tiny_faces():
     """Synthetic faces, few enough to train on in a test: `{"train", "validation", "test"}`."""
-    from fer_lib import synthetic
+    from fer_lib.data import synthetic
 
     counts = {"train": 210, "validation": 140, "test": 140}
     return {
         split: dataclasses.replace(synthetic.make_faces(n, seed=seed), name=f"synthetic {split}")
         for seed, (split, n) in enumerate(counts.items())
     }
-
-
-def write_fer2013_csv(path, per_class=24):
-    """Write synthetic faces as a small fer2013.csv with Training and PublicTest rows."""
-    from fer_lib.synthetic import make_faces
-
-    faces = make_faces(7 * per_class, seed=1)
-    rows = ["emotion,pixels,Usage"]
-    for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
-        usage = "PublicTest" if number % 4 == 0 else "Training"
-        rows.append(f"{label},{' '.join(map(str, image.ravel()))},{usage}")
-    path.write_text("\n".join(rows) + "\n")
-    return path

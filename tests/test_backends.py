@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_lib.synthetic import make_faces
+from fer_lib.data.synthetic import make_faces
 
 HERE = Path(__file__).parent
 # On JAX each step is compiled anew by XLA, so that the whole of these files would take minutes.
@@ -67,11 +67,11 @@ def train(tmp_path_factory):
     """Return a function that trains in a process: backend, losses, answers and folder."""
     import keras
 
-    from fer_lib import models
+    from fer_lib.models import classifier
 
     keras.utils.set_random_seed(0)
     start = tmp_path_factory.mktemp("start") / "start.keras"
-    models.build_classifier("mini_xception", weights=None, dropout=0.0).save(start)
+    classifier.build_classifier("mini_xception", weights=None, dropout=0.0).save(start)
     known = {}
 
     def trained(name, environment):

@@ -49,8 +49,9 @@ def called(monkeypatch):
     """What the commands hand over, instead of doing it."""
     import pandas as pd
 
-    from fer_lib import audit, page, photos, video, webcam
-    from fer_lib.checks import Finding
+    from fer_lib.audit import report
+    from fer_lib.audit.checks import Finding
+    from fer_lib.vision import page, photos, video, webcam
 
     calls = []
 
@@ -63,7 +64,7 @@ def called(monkeypatch):
     monkeypatch.setattr(video, "predict_video", record(table))
     monkeypatch.setattr(webcam, "show_webcam", record([]))
     monkeypatch.setattr(page, "serve", record(None))
-    monkeypatch.setattr(audit, "audit", record([Finding("split", "fail", {}, "It is shared.")]))
+    monkeypatch.setattr(report, "audit", record([Finding("split", "fail", {}, "It is shared.")]))
     return calls
 
 
@@ -102,7 +103,7 @@ def test_audit_prints_its_findings_and_fails_with_a_check(called, capsys, tmp_pa
 
 
 def test_a_stop_by_the_keyboard_is_one_line(monkeypatch, called, capsys):
-    from fer_lib import video
+    from fer_lib.vision import video
 
     def stopped(*words, **options):
         raise KeyboardInterrupt("The rows so far are in t.csv.part.")

@@ -6,10 +6,11 @@ import tomllib
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
 
-from fer_lib import benchmark, runs
-from fer_lib.pitfalls import pitfall
+from fer_lib import benchmark
+from fer_lib.audit.pitfalls import pitfall
+from fer_lib.experiments import runs
+from support.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

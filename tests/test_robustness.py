@@ -15,16 +15,22 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
-from test_runner import experiment
 
-from fer_lib import cache, checkpoints, models, pretrained, runner, runs, storage, synthetic
+from fer_lib import storage
+from fer_lib.data import synthetic
+from fer_lib.data.readers import cache
+from fer_lib.experiments import runner, runs
+from fer_lib.models import classifier
+from fer_lib.models.weights import _base, find_weights
+from fer_lib.training import checkpoints
+from support.finished_runs import experiment
+from support.places import ROOT
 
 
 @pytest.fixture(scope="module")
 def saved(tiny, tmp_path_factory):
     """A classifier and its file."""
-    model = models.build_classifier(tiny, weights=None, image_size=32)
+    model = classifier.build_classifier(tiny, weights=None, image_size=32)
     path = tmp_path_factory.mktemp("saved") / "model.keras"
     model.save(path)
     return model, path
@@ -69,10 +75,10 @@ def test_truncated_weights_are_refused_by_name(saved, suffix, share, tmp_path):
     if suffix == ".keras":
         shutil.copy(file, path)
     else:
-        pretrained._base("Tiny", 1.0, None).save_weights(path)
+        _base("Tiny", 1.0, None).save_weights(path)
     truncate(path, share)
     with pytest.raises(ValueError, match=rf"broken{suffix} does not hold weights of Tiny 1.0"):
-        pretrained.find_weights("tiny", "Tiny", 1.0, str(path))
+        find_weights("tiny", "Tiny", 1.0, str(path))
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
@@ -82,14 +88,14 @@ def test_weights_of_another_model_are_refused_by_name(tiny, suffix, tmp_path):
     other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     other.save(path) if suffix == ".keras" else other.save_weights(path)
     with pytest.raises(ValueError, match=rf"other{suffix} does not hold weights of Tiny 1.0"):
-        pretrained.find_weights("tiny", "Tiny", 1.0, str(path))
+        find_weights("tiny", "Tiny", 1.0, str(path))
 
 
 def test_weights_of_another_width_are_refused_by_name(tiny, tmp_path):
     path = tmp_path / "wide.weights.h5"
-    pretrained._base("Tiny", 2.0, None).save_weights(path)
+    _base("Tiny", 2.0, None).save_weights(path)
     with pytest.raises(ValueError, match=r"wide.weights.h5 does not hold weights of Tiny 1.0"):
-        pretrained.find_weights("tiny", "Tiny", 1.0, str(path))
+        find_weights("tiny", "Tiny", 1.0, str(path))
 
 
 # Files with code.
@@ -131,7 +137,7 @@ def test_a_model_file_with_code_is_refused_and_its_code_not_run(
     write_lambda(path, witness) if kind == "lambda" else write_module(path, saved[1], witness)
     if use == "weights":
         with pytest.raises(ValueError, match=r"model.keras does not hold weights of Tiny"):
-            pretrained.find_weights("tiny", "Tiny", 1.0, str(path))
+            find_weights("tiny", "Tiny", 1.0, str(path))
     else:
         storage.write_json(tmp_path / "experiment.json", dataclasses.asdict(experiment(tmp_path)))
         with pytest.raises((ValueError, TypeError)):

@@ -3,15 +3,7 @@
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import (
-    HATCHES,
-    INK,
-    MARKERS,
-    inner_keys,
-    legend_beside,
-    new_axes,
-    shades,
-)
+from fer_lib.plots.drawing import HATCHES, INK, MARKERS, inner_keys, legend_beside, new_axes, shades
 from fer_lib.plots.faces import plot_faces
 
 

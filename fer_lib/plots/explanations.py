@@ -73,7 +73,7 @@ def plot_average_maps(averages, *, ax=None, title=None, **kwargs):
     """Draw the average map of each emotion over the mean of its faces, with their number.
 
     Args:
-        averages: `{emotion: {"map", "face", "n"}}`, as `explain.average_maps` returns it.
+        averages: `{emotion: {"map", "face", "n"}}`, as `explanations.average_maps` returns it.
         **kwargs: Go to `plot_maps` (`label`, `limit`, `columns`, …).
     """
     if not averages:

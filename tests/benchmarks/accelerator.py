@@ -22,7 +22,7 @@ def feed(model, images, augmentation, cache="auto"):
     """Return what trains a model on faces, compiled."""
     import keras
 
-    from fer_lib.feed import Feed
+    from fer_lib.training.feed import Feed
 
     made = Feed(
         model, images, images[:64], augmentation=augmentation, cache=cache, epochs=15, seed=0,
@@ -51,14 +51,15 @@ def job(unfreeze, image_size, faces, batch, rounds, peak):
     import keras
     import numpy as np
 
-    from fer_lib import models, synthetic
+    from fer_lib.data import synthetic
+    from fer_lib.models import classifier
 
     images = np.concatenate([synthetic.make_faces(1000).images] * (faces // 1000))
     targets = np.eye(7, dtype=np.float32)[np.arange(len(images)) % 7]
 
     def model(face_size):
         keras.config.set_dtype_policy("mixed_bfloat16")
-        made = models.build_classifier(
+        made = classifier.build_classifier(
             "mobilenet_v2", weights=None, image_size=image_size, unfreeze=unfreeze,
             face_size=face_size,
         )  # fmt: skip

@@ -44,9 +44,9 @@ def naive(path):
 
 def ours(path):
     """fer_lib's reader."""
-    from fer_lib import readers
+    from fer_lib.data.readers import sources
 
-    faces = readers.read_fer2013_csv(path)
+    faces = sources.read_fer2013_csv(path)
     return faces.images, faces.labels
 
 

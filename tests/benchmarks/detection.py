@@ -66,7 +66,7 @@ def pictures():
     """Return the photographs and the frames of the clip: lists of (image, true, optional)."""
     import cv2
 
-    from fer_lib.photos import read_photo
+    from fer_lib.vision.photos import read_photo
 
     photos = [(read_photo(SHARED / "media" / name), true, []) for name, true in PHOTOS.items()]
     clip, frames = cv2.VideoCapture(str(SHARED / "media" / CLIP)), []
@@ -110,7 +110,7 @@ def turned(images, angle):
 
 def turn_seen(images, angle):
     """Return the median turn, in degrees, that YuNet's eyes show in images turned by `angle`."""
-    from fer_lib import detection
+    from fer_lib.vision import detection
 
     def tilts(pictures):
         for image, true, _ in pictures:
@@ -138,7 +138,7 @@ def main():
     """Measure and print."""
     import cv2
 
-    from fer_lib import detection
+    from fer_lib.vision import detection
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="frames timed (15)")

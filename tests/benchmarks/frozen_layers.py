@@ -26,11 +26,11 @@ def feed(unfreeze, image_size, images, cache):
     """Return what trains, compiled."""
     import keras
 
-    from fer_lib import models
-    from fer_lib.feed import Feed
+    from fer_lib.models import classifier
+    from fer_lib.training.feed import Feed
 
     keras.utils.set_random_seed(0)
-    model = models.build_classifier(
+    model = classifier.build_classifier(
         "mobilenet_v2", weights="fer", image_size=image_size, unfreeze=unfreeze
     )
     made = Feed(model, images, images[:64], augmentation="none", cache=cache, epochs=1, seed=0)
@@ -42,23 +42,24 @@ def job(unfreeze, image_size, faces, rest_faces, rounds):
     """Return the rows of one mode at one size."""
     import numpy as np
 
-    from fer_lib import prefix_cache, synthetic
+    from fer_lib.data import synthetic
+    from fer_lib.training import frozen
 
     images = synthetic.make_faces(faces).images
     model, naive = feed(unfreeze, image_size, images, "none")
-    prefix, _ = prefix_cache.split_at_frozen(model)
+    prefix, _ = frozen.split_at_frozen(model)
     _, ours = feed(unfreeze, image_size, images, "auto")
     # An epoch has a cost of its own, so that short ones of the head say too much.
     ours.rows, ours.count = np.resize(ours.rows, (rest_faces, *ours.rows.shape[1:])), rest_faces
     targets = np.eye(7, dtype=np.float32)[np.arange(max(faces, rest_faces)) % 7]
     batch = [part[:BATCH] for part in (ours.rows, targets)]
-    litert = prefix_cache.forward_pass(prefix, FACES, exact=False)
+    litert = frozen.forward_pass(prefix, FACES, exact=False)
     times = timing.interleaved(
         {
             "naive": lambda: naive.train_epoch(targets[:faces], None, 0, BATCH),
-            "convert": lambda: prefix_cache.forward_pass(prefix, FACES, exact=False),
+            "convert": lambda: frozen.forward_pass(prefix, FACES, exact=False),
             "pass": lambda: litert(images, None),
-            "keras pass": lambda: prefix_cache.compute_features(prefix, images),
+            "keras pass": lambda: frozen.compute_features(prefix, images),
             "rest": lambda: ours.train_epoch(targets[:rest_faces], None, 0, BATCH),
             "steps": lambda: [
                 ours.trainer.train_on_batch(*batch) for _ in range(rest_faces // BATCH)

@@ -30,20 +30,19 @@ print(time.perf_counter() - start, time.process_time(), "tensorflow" in sys.modu
 
 def classifier(options):
     """Return the run to time, or a MobileNetV2 with some weights, and its label set."""
-    from fer_lib import models, runs
     from fer_lib.emotions import FER7
+    from fer_lib.experiments import runs
+    from fer_lib.models.classifier import build_classifier
 
     if options.run:
         return runs.load_run(options.run), None
-    model = models.build_classifier(
-        "mobilenet_v2", weights=options.weights, image_size=options.image_size
-    )
+    model = build_classifier("mobilenet_v2", weights=options.weights, image_size=options.image_size)
     return model, FER7
 
 
 def ways(model, paths, batch, threads):
     """Return `{name: function from faces}`; the first is what the others are compared with."""
-    from fer_lib.export import load_predictor
+    from fer_lib.inference.formats import load_predictor
 
     keras_ways = {
         "model.predict": lambda faces: model.predict(faces, verbose=0),
@@ -98,8 +97,8 @@ def main():
         threads={"type": int, "default": 2},
     )
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from fer_lib.export import export
-    from fer_lib.synthetic import make_faces
+    from fer_lib.data.synthetic import make_faces
+    from fer_lib.inference.formats import export
 
     subject, label_set = classifier(arguments)
     model = subject.model() if arguments.run else subject

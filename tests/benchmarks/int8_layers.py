@@ -2,7 +2,7 @@
 
 python tests/benchmarks/int8_layers.py RUN… [--test] [--json FILE]
 
-For each finished run and each threshold of `export.FLOAT_ABOVE` (a layer whose integer tensor
+For each finished run and each threshold of `formats.FLOAT_ABOVE` (a layer whose integer tensor
 strays further than that many standard deviations of its own rounding stays in floating point; inf:
 all integer but the head): how far the probabilities are from Keras's (mean Kullback-Leibler
 divergence, in thousandths), accuracy in points lost, and milliseconds of CPU time per face in
@@ -29,13 +29,14 @@ def row(run, faces, expected, threshold, rounds):
     import numpy as np
     from scipy.special import rel_entr
 
-    from fer_lib import export, metrics
+    from fer_lib.evaluation import metrics
+    from fer_lib.inference import formats
     from fer_lib.storage import read_json
 
-    export.FLOAT_ABOVE = threshold
+    formats.FLOAT_ABOVE = threshold
     with tempfile.TemporaryDirectory() as folder:
-        path = export.export(run, folder, formats=["litert_int8"])["litert_int8"]
-        predictor = export.load_predictor(path, threads=1)
+        path = formats.export(run, folder, formats=["litert_int8"])["litert_int8"]
+        predictor = formats.load_predictor(path, threads=1)
         found = predictor.predict(faces.images)
         layers = read_json(f"{path}.json")["float_layers"]
         batch = faces.images[:64]
@@ -66,12 +67,14 @@ def main():
     arguments = parser.parse_args()
     import pandas as pd
 
-    from fer_lib import datasets, export, runs
+    from fer_lib.data import catalogue
+    from fer_lib.experiments import runs
+    from fer_lib.inference import formats
 
-    chosen, rows = export.FLOAT_ABOVE, []
+    chosen, rows = formats.FLOAT_ABOVE, []
     for folder in arguments.runs:
         run = runs.load_run(folder)
-        data = datasets.load_dataset(run.experiment.dataset)
+        data = catalogue.load_dataset(run.experiment.dataset)
         for prefix, split in (
             (("", "test"),) if arguments.test else (("validation_", "validation"),)
         ):

@@ -27,8 +27,8 @@ def peer_ways(folder):
     """Return `{name: function of faces, predicting probabilities in FER-7's order}`."""
     import numpy as np
 
-    from fer_lib import peers
     from fer_lib.emotions import FER7, translate
+    from fer_lib.inference import peers
 
     def way(peer):
         order = translate(FER7, peer.label_set)
@@ -47,7 +47,7 @@ def scored(name, predict, faces):
     """Return a row with the accuracy on labelled faces, its interval and macro-F1."""
     import numpy as np
 
-    from fer_lib import metrics
+    from fer_lib.evaluation import metrics
 
     parts = [faces.images[start : start + 256] for start in range(0, len(faces), 256)]
     scores = metrics.score(
@@ -69,8 +69,8 @@ def main():
         print(f"skipped: no peers' models in {FOLDER} (FER_PEERS names the folder)")
         timing.finish([], arguments)
         return
-    from fer_lib import datasets, synthetic
-    from fer_lib.export import load_predictor
+    from fer_lib.data import catalogue, synthetic
+    from fer_lib.inference.formats import load_predictor
 
     faces = synthetic.make_faces(140).images
     ways = peer_ways(FOLDER) | {"ours": load_predictor(arguments.model).predict}
@@ -83,8 +83,8 @@ def main():
         case = f"{count} face{'s' * (count > 1)}"
         notes = {"ours": str(arguments.model)}
         rows += timing.rows_of(case, times, unit="ms", scale=1e3, notes=notes)
-    if arguments.full and datasets.resolve_auto()[0] == "fer2013":
-        test = datasets.load_dataset("fer2013")["test"]
+    if arguments.full and catalogue.resolve_auto()[0] == "fer2013":
+        test = catalogue.load_dataset("fer2013")["test"]
         rows += [scored(name, way, test) for name, way in ways.items()]
     timing.finish(rows, arguments)
 

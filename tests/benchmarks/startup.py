@@ -30,13 +30,15 @@ def main():
     arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
     from PIL import Image
 
-    from fer_lib import models, synthetic, synthetic_clip
+    from fer_lib.data import synthetic
     from fer_lib.emotions import FER7
-    from fer_lib.export import export
+    from fer_lib.inference.formats import export
+    from fer_lib.models import classifier
+    from fer_lib.vision import synthetic_clip
 
     with tempfile.TemporaryDirectory() as folder:
         faces = synthetic.make_faces(70)
-        model = models.build_classifier("mobilenet_v2", weights=None, image_size=96)
+        model = classifier.build_classifier("mobilenet_v2", weights=None, image_size=96)
         files = export(model, folder, formats=["litert"], label_set=FER7)
         photo = Path(folder) / "face.png"
         Image.fromarray(faces.images[0]).save(photo)

@@ -8,7 +8,7 @@ import timing
 
 def main():
     arguments = timing.options(__doc__, rounds={"type": int, "default": 5})
-    from fer_lib.synthetic import make_faces
+    from fer_lib.data.synthetic import make_faces
 
     times = timing.interleaved({"make_faces": lambda: make_faces(3500)}, arguments.rounds)
     speed = 3500 / times["make_faces"][1]

@@ -4,7 +4,7 @@ python tests/benchmarks/video.py [--full] [--json FILE] [--model NAME] [--keras 
 
 A clip of 640 x 480 with 1 and with 5 faces, cut from photographs and pasted on a moving
 background. Usual: Haar at scale 1.1 on each frame and `model.predict` on each face. Ours:
-`recognition.Recogniser` (find or follow, align, classify in one batch), then `predict_video` end to
+`recogniser.Recogniser` (find or follow, align, classify in one batch), then `predict_video` end to
 end with the table and without and with the annotated copy. Needs the photographs of FER_SHARED
 (by default ../shared; skipped without them) and, for YuNet, its file in FER_WEIGHTS or
 FER_HOME/weights. Both use the shipped model, the usual script as a Keras model. On a busy machine
@@ -42,7 +42,7 @@ def frames(count, length):
     import cv2
     import numpy as np
 
-    from fer_lib.photos import read_photo
+    from fer_lib.vision.photos import read_photo
 
     faces = []
     for name, left, top, side in FACES[:count]:
@@ -114,9 +114,9 @@ def case(count, length, path, model, folder):
     import cv2
     import numpy as np
 
-    from fer_lib import video
-    from fer_lib.predictor import load_predictor
-    from fer_lib.recognition import Recogniser
+    from fer_lib.inference.predictor import load_predictor
+    from fer_lib.vision import video
+    from fer_lib.vision.recogniser import Recogniser
 
     name = f"640x480, {count} face{'s' * (count > 1)}"
     pictures, predictor, script = frames(count, length), load_predictor(path), usual(model)

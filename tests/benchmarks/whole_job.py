@@ -24,10 +24,10 @@ EPOCHS = 10
 
 
 def load(dataset):
-    from fer_lib import datasets
+    from fer_lib.data import catalogue
 
     sizes = {"train": 1400, "validation": 140, "test": 280} if dataset == "synthetic" else {}
-    return datasets.load_dataset(dataset, **sizes)
+    return catalogue.load_dataset(dataset, **sizes)
 
 
 def notebook(dataset, weights):
@@ -35,7 +35,8 @@ def notebook(dataset, weights):
     import keras
     import numpy as np
 
-    from fer_lib import models, pretrained
+    from fer_lib.models import classifier
+    from fer_lib.models.weights import find_weights
 
     data = load(dataset)
     arrays = {
@@ -44,8 +45,8 @@ def notebook(dataset, weights):
     }
     labels = {split: keras.utils.to_categorical(faces.classes, 7) for split, faces in data.items()}
     base = keras.applications.MobileNetV2(input_shape=(48, 48, 3), include_top=False, weights=None)
-    application = models.BACKBONES["mobilenet_v2"].application
-    start = pretrained.find_weights("mobilenet_v2", application, 1.0, weights)
+    application = classifier.BACKBONES["mobilenet_v2"].application
+    start = find_weights("mobilenet_v2", application, 1.0, weights)
     if start.values:
         base.set_weights(start.values)
     base.trainable = False
@@ -73,8 +74,8 @@ def notebook(dataset, weights):
 
 def ours(dataset, weights, dense=0):
     """Train and score one experiment of fer_lib; returns accuracy and the number of faces."""
-    from fer_lib import runner
-    from fer_lib.experiment import Experiment
+    from fer_lib.experiments import runner
+    from fer_lib.experiments.experiment import Experiment
 
     with tempfile.TemporaryDirectory() as folder:
         this = Experiment(
@@ -113,10 +114,11 @@ def main():
         print(json.dumps(WAYS[way](dataset, None if weights == "None" else weights)))
         return
     arguments = timing.options(__doc__)
-    from fer_lib import datasets, pretrained
+    from fer_lib.data import catalogue
+    from fer_lib.models.weights import resolve_auto
 
-    dataset = datasets.resolve_auto()[0] if arguments.full else "synthetic"
-    weights = pretrained.resolve_auto("mobilenet_v2", "MobileNetV2", 1.0)[0]
+    dataset = catalogue.resolve_auto()[0] if arguments.full else "synthetic"
+    weights = resolve_auto("mobilenet_v2", "MobileNetV2", 1.0)[0]
     results = {way: timed(way, dataset, weights) for way in WAYS}
     case = f"head only, 48 px, {EPOCHS} epochs, {dataset}, from {weights or 'a random start'}"
     first = results["plain notebook"][0]

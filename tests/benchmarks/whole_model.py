@@ -65,10 +65,11 @@ def ours(
     """Return a function that trains an epoch as fer_lib does."""
     import keras
 
-    from fer_lib import feed, models
+    from fer_lib.models import classifier
+    from fer_lib.training import feed
 
     keras.config.set_dtype_policy(policy)
-    model = models.build_classifier("mobilenet_v2", weights=None, image_size=image_size)
+    model = classifier.build_classifier("mobilenet_v2", weights=None, image_size=image_size)
     keras.config.set_dtype_policy("float32")
     fed = feed.Feed(
         model, images, images[:64], augmentation=augmentation, cache="none", epochs=1, seed=0
@@ -82,7 +83,7 @@ def ours(
 def faces_and_targets(count):
     import numpy as np
 
-    from fer_lib import synthetic
+    from fer_lib.data import synthetic
 
     return synthetic.make_faces(count).images, np.eye(7, dtype=np.float32)[np.arange(count) % 7]
 

@@ -23,10 +23,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from fer_lib import cache, detection, point, storage, sweep  # noqa: E402
-from fer_lib.grid import make_grid  # noqa: E402
+from fer_lib import storage
+from fer_lib.data.readers import cache
+from fer_lib.sweeps import local
+from fer_lib.sweeps.grid import make_grid
+from fer_lib.sweeps.points import state, sweep_folder, write_points
+from fer_lib.vision import detection
 
 TEMPORARY = "????????."  # what storage.replacing puts before a name, after a dot
 
@@ -71,7 +75,7 @@ def kill_after(work, longest):
 
 def soak_writing(folder, kills):
     """Kill while scores are replaced and a parsed data set is cached."""
-    from fer_lib.synthetic import make_faces
+    from fer_lib.data.synthetic import make_faces
 
     os.environ["FER_HOME"] = str(folder / "home")
     faces, source = make_faces(700), folder / "source.csv"
@@ -177,7 +181,7 @@ def compare(expected, found):
 
 def soak_sweeping(folder, kills):
     """Kill a sweep with or without its points, start it again; no point may run twice at once."""
-    from stub_notebook import write_stub
+    from support.stub_notebook import write_stub
 
     stub = write_stub(folder / "stub.ipynb")
     killed = 0
@@ -185,14 +189,14 @@ def soak_sweeping(folder, kills):
         results = folder / f"sweep{killed}"
         fixed = {"dataset": "synthetic", "weights": None, "results_dir": str(results)}
         grid = make_grid(fixed | {"dropout": [0.1, 0.2]}, seeds=3)
-        point.write_points(sweep.points_file(grid), grid.points, notices=[])
+        write_points(local.points_file(grid), grid.points, notices=[])
         storage.write_json(results / "behaviour.json", {"seconds": 1})
         finished = False
         while not finished:
             child = os.fork()
             if not child:
                 os.setsid()
-                sweep.run(grid, workers=3, cores=1, gpus=[], notebook=stub)
+                local.run(grid, workers=3, cores=1, gpus=[], notebook=stub)
                 os._exit(0)
             time.sleep(random.uniform(1, 12))
             points = running_points(results)
@@ -205,7 +209,7 @@ def soak_sweeping(folder, kills):
                     pass
             os.waitpid(child, 0)
             whole_files(results)
-            states = [point.state(p) for p in grid.points]
+            states = [state(p) for p in grid.points]
             finished = set(states) == {"finished"}
         written = [p.name for p in results.glob("*/scores.json")]
         if len(written) != len(grid.points) or list(results.glob("sweep/*.lock.*")):
@@ -216,9 +220,9 @@ def soak_sweeping(folder, kills):
 
 def running_points(results):
     """Return the ids of the processes that run points of a sweep."""
-    from stub_notebook import child_processes
+    from support.stub_notebook import child_processes
 
-    return child_processes(str(point.sweep_folder(results)))
+    return child_processes(str(sweep_folder(results)))
 
 
 def main():

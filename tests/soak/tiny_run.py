@@ -6,10 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tiny_backbone import installed  # noqa: E402
-
-from fer_lib import runner, synthetic  # noqa: E402
-from fer_lib.experiment import Experiment  # noqa: E402
+from fer_lib.data import synthetic
+from fer_lib.experiments import runner
+from fer_lib.experiments.experiment import Experiment
+from support.tiny_backbone import installed
 
 counts = {"train": 70, "validation": 35, "test": 35}
 faces = {

@@ -1,0 +1,1 @@
+"""Faces: what reads, splits, joins, draws and describes data."""

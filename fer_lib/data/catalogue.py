@@ -1,0 +1,217 @@
+"""Data sets by name: how to get them, what is known about them, and their official splits.
+
+To add one: write a loader that returns `{"train", "validation", "test"}` of `Faces` and add it
+with its card to `DATASETS`.
+"""
+
+import collections
+import os
+import warnings
+from pathlib import Path
+
+from fer_lib import emotions
+from fer_lib.data import combine, splits
+from fer_lib.data.combine import mix
+from fer_lib.data.datasets.cards import SPLITS, Card, Dataset, home
+from fer_lib.data.datasets.ckplus import CKPLUS, load_ckplus
+from fer_lib.data.datasets.facerec2 import FACEREC2, fetch_facerec2, load_facerec2
+from fer_lib.data.datasets.fer2013 import (
+    FER2013,
+    FER2013_COUNTS,
+    FER2013_FOLDERS,
+    FER2013_HANDLES,
+    FER2013_MD5,
+    fetch_fer2013,
+    has_data,
+    load_fer2013,
+)
+from fer_lib.data.datasets.fer2013_soft import FER2013_SOFT, load_fer2013_soft
+from fer_lib.data.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
+from fer_lib.data.datasets.folders import AFFECTNET, FER2013PLUS, JAFFE, RAFDB, TFEID
+from fer_lib.data.readers import sources
+from fer_lib.data.usage import named, split_by_usage
+
+__all__ = [
+    "DATASETS",
+    "FER2013_COUNTS",
+    "FER2013_FOLDERS",
+    "FER2013_HANDLES",
+    "FER2013_MD5",
+    "SPLITS",
+    "SYNTHETIC",
+    "Card",
+    "Dataset",
+    "describe",
+    "fetch_facerec2",
+    "fetch_fer2013",
+    "load_ckplus",
+    "load_dataset",
+    "load_facerec2",
+    "load_fer2013",
+    "load_fer2013_soft",
+    "load_ferplus",
+    "load_path",
+    "load_synthetic",
+    "mix",
+    "resolve_auto",
+    "split_by_usage",
+]
+
+SYNTHETIC = "synthetic faces (not FER-2013)"
+
+
+def load_dataset(name_or_path, *, drop_classes=(), **options):
+    """Return the train, validation and test faces of a data set.
+
+    Args:
+        name_or_path: Key of `DATASETS`; `"auto"` (FER-2013 where it can be had, otherwise
+            synthetic faces and a warning that says so); or the path of a CSV file (of FER-2013's
+            form, or of `path,label`), of a folder of class folders or of a zip, which is split
+            like FER-2013 (see `split_by_usage`).
+        drop_classes: Names of classes to leave out: emotions in any spelling, as
+            `("contempt",)`, or, in data of your own, folders or labels that stand for no known
+            emotion, which are an error otherwise. What is left out is in `Faces.skipped`.
+        **options: Passed on to the loader (`on_error`, `split_seed`; `train`, `validation`,
+            `test`, `seed` for `"synthetic"`; `protocol`, `votes_file` for `"ferplus"`; `size`
+            for the data sets that come as image files).
+
+    Returns:
+        Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
+
+    Raises:
+        ValueError: If the name is unknown; the message lists the names and the nearest one.
+        FileNotFoundError: If the data is not on disk and cannot be downloaded.
+    """
+    if name_or_path == "auto":
+        name_or_path, notice = resolve_auto()
+        if name_or_path == "synthetic":
+            warnings.warn(notice, stacklevel=2)
+    known, other = combine.split_names(drop_classes)
+    if isinstance(name_or_path, str) and name_or_path in DATASETS:
+        if other:
+            emotions.canonical(other[0])  # raises, with the nearest
+        return combine.without(DATASETS[name_or_path].load(**options), known)
+    if Path(name_or_path).exists():
+        return combine.without(load_path(name_or_path, drop_folders=other, **options), known)
+    if isinstance(name_or_path, os.PathLike) or os.sep in name_or_path:
+        raise FileNotFoundError(f"No data at {name_or_path}: there is no such file or folder.")
+    return emotions.lookup(
+        DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)"
+    )
+
+
+def resolve_auto():
+    """Choose the data set for `"auto"`.
+
+    Returns:
+        `("fer2013" or "synthetic", notice)`: a sentence that says which and why.
+    """
+    folder = home("fer2013")
+    if has_data(folder):
+        return "fer2013", f"FER-2013 is read from {folder}."
+    try:
+        fetch_fer2013()
+    except OSError as error:
+        return "synthetic", (
+            f"{str(error).splitlines()[0]} These are {SYNTHETIC}: their scores say nothing about "
+            "real ones."
+        )
+    return "fer2013", f"FER-2013 was downloaded to {folder}."
+
+
+def describe(name, loaded=None):
+    """Return the card of a data set as text.
+
+    Args:
+        name: Key of `DATASETS`, or the path of a data set of your own, which has no card.
+        loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
+    """
+    if name not in DATASETS and Path(name).exists():
+        return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
+    _, card, folder = emotions.lookup(DATASETS, name, "data set")
+    lines = [
+        card.title,
+        f"Source: {card.source}",
+        f"Licence: {card.licence}",
+        f"Classes: {', '.join(card.label_set)}",
+        *(f"Official {split}: {sum(n):,} faces {n}" for split, n in card.counts.items()),
+        f"Cite: {card.citation}",
+        f"Access: {card.access}",
+        f"Looked for in: {home(folder or name)}",
+        f"Known defects: {card.notes}",
+    ]
+    return "\n".join([*lines, *_loaded_lines(loaded)])
+
+
+def _loaded_lines(loaded):
+    if not loaded:
+        return []
+    lines = [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
+    skipped = {reason for faces in loaded.values() for reason in faces.skipped}
+    if skipped:
+        lines.append(f"{len(skipped):,} rows were left out:")
+        reasons = collections.Counter(text.rpartition(": ")[2] for text in skipped).most_common()
+        lines += [f"  {number:,} {reason}" for reason, number in reasons[:5]]
+        lines += [f"  and {len(reasons) - 5} more reasons"] if len(reasons) > 5 else []
+    return [*lines, splits.class_count_table(loaded).to_string()]
+
+
+def load_path(path, *, on_error="raise", split_seed=0, drop_folders=()):
+    """Read a CSV file, a folder or a zip and split it by `split_by_usage`.
+
+    Args:
+        path: File or folder.
+        on_error: `"raise"`, or `"skip"` to drop rows or files that cannot be read.
+        split_seed: Seed of the faces held out where the source lacks a split.
+        drop_folders: Class folders or labels to leave out that stand for no known emotion.
+    """
+    path = Path(path).resolve()
+    faces = sources.read(path, on_error=on_error, drop_folders=drop_folders)
+    return split_by_usage(faces, path.name, split_seed=split_seed)
+
+
+def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
+    """Draw synthetic faces: no download, and no claim about real faces.
+
+    Args:
+        train, validation, test: Numbers of faces.
+        seed: Non-negative integer; the three splits are drawn with seeds of their own.
+
+    Returns:
+        Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
+    """
+    from fer_lib.data.synthetic import make_faces
+
+    parts = [
+        make_faces(number, seed=len(SPLITS) * seed + place)
+        for place, number in enumerate((train, validation, test))
+    ]
+    return named(parts, [f"{SYNTHETIC}: {split}" for split in SPLITS])
+
+
+DATASETS = {
+    "fer2013": FER2013,
+    "fer2013_soft": FER2013_SOFT,
+    "ferplus": FERPLUS,
+    "ferplus_soft": FERPLUS_SOFT,
+    "ckplus": CKPLUS,
+    "facerec2": FACEREC2,
+    "tfeid": TFEID,
+    "jaffe": JAFFE,
+    "rafdb": RAFDB,
+    "affectnet": AFFECTNET,
+    "fer2013plus": FER2013PLUS,
+    "synthetic": Dataset(
+        load_synthetic,
+        Card(
+            title="Synthetic faces, drawn by fer_lib: for tests and demonstrations without data",
+            source="fer_lib/data/synthetic.py",
+            licence="MIT, like fer_lib",
+            label_set=emotions.FER7,
+            counts={},
+            citation="none",
+            access="drawn on the spot, always available",
+            notes="drawings, not photographs: scores say nothing about real faces",
+        ),
+    ),
+}

@@ -1,0 +1,1 @@
+"""One file per data set: how it is found, read, and what is known about it."""

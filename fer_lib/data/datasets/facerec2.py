@@ -1,0 +1,164 @@
+"""Roboflow's exports (FaceRec2 among them): class folders, or a table of 0/1 columns."""
+
+import csv
+import io
+import os
+import re
+import shutil
+import uuid
+from pathlib import PurePosixPath
+
+from fer_lib import emotions
+from fer_lib.data.datasets.cards import Card, Dataset, home
+from fer_lib.data.datasets.image_sets import images, load_files
+from fer_lib.data.readers.class_folders import SPLIT_FOLDERS, class_entries, class_files
+from fer_lib.data.readers.image_files import Entry
+
+TABLE = "_classes.csv"
+# Roboflow names each copy that it augmented from one photograph <photograph>.rf.<hash>.jpg.
+_COPY = re.compile(r"\.rf\.[0-9A-Za-z]+$")
+
+
+def load_facerec2(*, on_error="raise", split_seed=0, size=48):
+    """Load a Roboflow export from FER_HOME/datasets/facerec2.
+
+    Both forms are known: "Folder" (`train/<class>/x.jpg`, also `valid` and `test`) and
+    "Multi-Class" (`train/_classes.csv` beside the images, one 0/1 column per class).
+    `Faces.groups` holds the photographs, which keeps augmented copies on one side of a split.
+
+    Args:
+        on_error: `"raise"`, or `"skip"` to drop files and rows that cannot be used.
+        split_seed: Seed of the faces held out where the export lacks a split.
+        size: Height and width in pixels that the images are resized to.
+
+    Returns:
+        Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
+
+    Raises:
+        FileNotFoundError: If it is not on disk; `fetch_facerec2` downloads it.
+        ValueError: If rows do not have just one class, or files cannot be read.
+    """
+    return load_files(
+        "facerec2", FACEREC2.card, _find, on_error=on_error, split_seed=split_seed, size=size
+    )
+
+
+def fetch_facerec2(workspace, project, version, *, form="folder"):
+    """Download an export with the roboflow client to FER_HOME/datasets/facerec2.
+
+    Args:
+        workspace, project: Their names in the address of the project on Roboflow.
+        version: Number of the version, an integer.
+        form: `"folder"` or `"multiclass"`.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        FileExistsError: If the folder holds files already.
+        FileNotFoundError: If roboflow is not installed, ROBOFLOW_API_KEY is not set or the
+            download fails.
+    """
+    folder = home("facerec2")
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} holds files already; move it away to download again.")
+    key = os.environ.get("ROBOFLOW_API_KEY")
+    if not key:
+        raise _not_fetched("ROBOFLOW_API_KEY is not set (an account's settings show its key)")
+    try:
+        import roboflow
+    except ImportError:
+        raise _not_fetched("roboflow is not installed (pip install roboflow)") from None
+    temporary = folder.with_name(f".{uuid.uuid4().hex[:8]}.facerec2")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        client = roboflow.Roboflow(api_key=key)
+        release = client.workspace(workspace).project(project).version(version)
+        release.download(form, location=str(temporary))
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except Exception as error:  # the client raises many kinds: network, HTTP, names
+        raise _not_fetched(f"{workspace}/{project}/{version}: {type(error).__name__}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _not_fetched(reason):
+    return FileNotFoundError(
+        f"FaceRec2 could not be downloaded: {reason}.\n"
+        f"Export it by hand from {FACEREC2.card.source}\n"
+        f"and put it into {home('facerec2')}: {FACEREC2.card.access}"
+    )
+
+
+def _find(names, load):
+    tables = [name for name in names if PurePosixPath(name).name == TABLE]
+    if not tables:
+        found = class_files(names)
+        entries = class_entries(found, emotions.smallest_label_set(e for _, _, e in found))
+    else:
+        entries = [
+            entry for table in sorted(tables) for entry in _table_entries(table, names, load)
+        ]
+        listed = {entry.name for entry in entries}
+        unlisted = [name for name in images(names) if name not in listed]
+        entries += [Entry(name, fault=f"stands in no {TABLE}") for name in unlisted]
+    return [entry._replace(group=_photograph(entry)) for entry in entries], []
+
+
+def _photograph(entry):
+    """Return what all copies of one photograph share: its class and name."""
+    return f"{entry.emotion}/{_COPY.sub('', PurePosixPath(entry.name).stem)}"
+
+
+def _table_entries(table, names, load):
+    """Yield an `Entry` per row of a `_classes.csv`."""
+    try:
+        text = load(table).decode("utf-8-sig")
+        lines = [line for line in csv.reader(io.StringIO(text), skipinitialspace=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} is no CSV file in UTF-8 ({error}).") from None
+    header = [name.strip() for name in lines[0]] if lines else [""]
+    if header[0].lower() != "filename" or len(header) < 3:
+        raise ValueError(
+            f"{table} must begin with filename and the names of two classes or more; its first "
+            f"line is {header[:8]}."
+        )
+    classes = [emotions.canonical(name) for name in header[1:]]
+    folder, known = PurePosixPath(table).parent, set(names)
+    split = SPLIT_FOLDERS.get(folder.name.lower(), "")
+    for number, line in enumerate(lines[1:], start=1):
+        fields, where = [field.strip() for field in line], f"{table} row {number}"
+        name = (folder / fields[0]).as_posix()
+        chosen = [c for c, field in zip(classes, fields[1:], strict=False) if field == "1"]
+        fault = ""
+        if len(fields) != len(header):
+            fault = f"has {len(fields)} fields instead of {len(header)}"
+        elif set(fields[1:]) - {"0", "1"}:
+            fault = f"must hold 0 or 1 per class; it holds {fields[1:]}"
+        elif len(chosen) != 1:
+            fault = f"must have one class; it has {', '.join(chosen) or 'none'}"
+        elif name not in known:
+            fault = f"{fields[0]!r} is not beside the table"
+        emotion = chosen[0] if len(chosen) == 1 else None
+        yield Entry(name, emotion, split, fault=fault, where=where)
+
+
+FACEREC2 = Dataset(
+    load_facerec2,
+    Card(
+        title="FaceRec2: facial expressions as exported by Roboflow",
+        source="https://universe.roboflow.com (search for the project FaceRec2)",
+        licence="stated on the project's page (README.roboflow.txt of the export)",
+        label_set=emotions.FER7,
+        counts={},
+        citation="the project's page on Roboflow Universe, with the number of the version",
+        access='the exports "Folder" (train/<class>/x.jpg, valid/, test/) or "Multi-Class" '
+        "(train/_classes.csv beside the images), or a zip of one; or "
+        "datasets.fetch_facerec2(workspace, project, version) with a key in ROBOFLOW_API_KEY",
+        notes="versions differ in faces, classes and augmentation: name the version; augmented "
+        "copies of one photograph (<photograph>.rf.<hash>.jpg) are one group here",
+    ),
+)

@@ -1,0 +1,267 @@
+"""Splits that are stratified by class and keep groups and duplicates on one side.
+
+The clean protocol, `drop_duplicates`, takes out of train what the held-out faces hold already.
+"""
+
+import dataclasses
+import fractions
+import warnings
+
+import numpy as np
+
+from fer_lib.data.duplicates import duplicate_groups, near_duplicate_groups
+from fer_lib.emotions import lookup
+
+# Where an image stands in two splits, the first of them keeps it.
+_PRECEDENCE = ("test", "validation", "train")
+
+
+def holdout(faces, fraction, *, near_duplicates=False, seed=0):
+    """Split off a stratified part that shares no group and no identical image with the rest.
+
+    Args:
+        faces: `Faces`. Their `groups`, where given, and exact duplicates stay on one side.
+        fraction: Part of the faces to hold out, between 0 and 1. With large groups it is met as
+            nearly as the groups allow.
+        near_duplicates: Whether near-duplicates stay on one side too; see
+            `duplicates.near_duplicate_pairs`. It takes seconds for tens of thousands of faces.
+        seed: Integer; the same seed gives the same split on every machine.
+
+    Returns:
+        `(rest, held)`: two `Faces` in the order of the source, `held` with about
+        `fraction * len(faces)`.
+
+    Raises:
+        ValueError: If a class has too few independent groups to stand on both sides.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must lie between 0 and 1; got {fraction!r}.")
+    groups, classes = _joint_groups(faces, near_duplicates), faces.classes
+    _check_groups(faces, groups, classes, 2)
+    draw = _draw_groups if _all_small(groups, fraction) else _draw_folds
+    held = draw(groups, classes, fraction, seed)
+    for side, part in (("held-out", held), ("remaining", ~held)):
+        missing = np.setdiff1d(classes, classes[part])
+        if missing.size:
+            raise ValueError(
+                f"Each class must stand on both sides of the split; {faces.name} has no "
+                f"{faces.label_set[missing[0]]!r} in the {side} part for fraction {fraction} and "
+                f"seed {seed}. It needs more faces or another fraction."
+            )
+    return faces[np.flatnonzero(~held)], faces[np.flatnonzero(held)]
+
+
+def kfold(faces, folds=10, *, near_duplicates=False, seed=0):
+    """Split into stratified folds that share no group and no identical image.
+
+    Args:
+        faces: `Faces`. Their `groups`, where given, and exact duplicates stay in one fold.
+        folds: Number of folds, at least 2.
+        near_duplicates: Whether near-duplicates stay in one fold too; see `holdout`.
+        seed: Integer; the same seed gives the same folds on every machine.
+
+    Returns:
+        Iterator of `folds` pairs `(rest, held)` of `Faces` in the order of the source. Every face
+        is held out once.
+
+    Raises:
+        ValueError: If a class has fewer independent groups than there are folds.
+    """
+    if not isinstance(folds, int | np.integer) or folds < 2:
+        raise ValueError(f"folds must be a whole number of 2 or more; got {folds!r}.")
+    groups, classes = _joint_groups(faces, near_duplicates), faces.classes
+    _check_groups(faces, groups, classes, folds)
+    number = _number_folds(groups, classes, folds, seed)
+    for fold in range(folds):
+        missing = np.setdiff1d(classes, classes[number != fold])
+        if missing.size or not (number == fold).any():
+            what = faces.label_set[missing[0]] if missing.size else "face"
+            raise ValueError(
+                f"{faces.name} does not fill {folds} folds with seed {seed}: its groups leave no "
+                f"{what!r} on one side of fold {fold + 1}. Ask for fewer folds."
+            )
+    return (
+        (faces[np.flatnonzero(number != fold)], faces[np.flatnonzero(number == fold)])
+        for fold in range(folds)
+    )
+
+
+def drop_duplicates(parts, *, near_duplicates=True):
+    """Drop what training must not know of the faces it is scored on: the clean protocol.
+
+    Test stays as published. Validation loses what is identical or nearly so to a test face, train
+    what is so to a test or validation face. Of identical images within train one stays: the first
+    of the class that most of them have; where classes tie, none of them, for their class is
+    unknown. Near-duplicates within train stay, being ordinary augmentation.
+
+    Args:
+        parts: Dict of `Faces` with some of the keys `"train"`, `"validation"` and `"test"`.
+        near_duplicates: Whether near-duplicates go too, or identical images only; see
+            `duplicates.near_duplicate_pairs`.
+
+    Returns:
+        `(clean, dropped)`: a dict like `parts`, and a dict of split → `{reason: number of faces}`
+        with the keys `"identical to <split>"`, `"near-duplicate of <split>"` and, for train,
+        `"repeated"` and `"conflicting labels"` (all copies of an image of unknown class).
+    """
+    for split in parts:
+        lookup(dict.fromkeys(_PRECEDENCE), split, "split")
+    present = [split for split in _PRECEDENCE if split in parts]
+    images = np.concatenate([parts[split].images for split in present])
+    exact = duplicate_groups(images)
+    near = near_duplicate_groups(images) if near_duplicates else exact
+    ends = np.cumsum([len(parts[split]) for split in present])[:-1]
+    exact, near = (dict(zip(present, np.split(g, ends), strict=True)) for g in (exact, near))
+    clean, dropped = {}, {}
+    for place, split in enumerate(present):
+        keep, counts = np.ones(len(parts[split]), bool), {}
+        for kind, groups in (("identical to", exact), ("near-duplicate of", near)):
+            for other in present[:place]:
+                counts[f"{kind} {other}"] = _drop(keep, np.isin(groups[split], groups[other]))
+        if split == "train":
+            repeated, conflicting = _repeated(exact[split], parts[split].classes)
+            counts["conflicting labels"] = _drop(keep, conflicting)
+            counts["repeated"] = _drop(keep, repeated)
+        dropped[split] = counts
+        clean[split] = parts[split]
+        if not keep.all():
+            name = f"{parts[split].name}, without duplicates"
+            clean[split] = dataclasses.replace(parts[split][np.flatnonzero(keep)], name=name)
+    return {split: clean[split] for split in parts}, dropped
+
+
+def _drop(keep, rows):
+    """Take rows out of `keep` and return how many of them were in it."""
+    count = int((keep & rows).sum())
+    keep &= ~rows
+    return count
+
+
+def _repeated(groups, classes):
+    """Mark the copies that may go, and all copies of an image whose class is a tie."""
+    repeated, conflicting = np.zeros((2, len(groups)), bool)
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(rows) > 1:
+            counts = np.bincount(classes[rows])
+            best = np.flatnonzero(counts == counts.max())
+            repeated[rows] = True
+            repeated[rows[classes[rows] == best[0]][0]] = False
+            conflicting[rows] = len(best) > 1
+    return repeated, conflicting
+
+
+def class_count_table(splits):
+    """Return a DataFrame of face counts: one row per class, one column per split.
+
+    Args:
+        splits: Dict of split name → `Faces` of one label set.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: pd.Series(faces.class_counts()) for name, faces in splits.items()}
+    ).rename_axis(index="class", columns="split")
+
+
+def _joint_groups(faces, near_duplicates):
+    """Number the connected components of "same group or same image"."""
+    number = near_duplicate_groups if near_duplicates else duplicate_groups
+    duplicates = number(faces.images)
+    if faces.groups is None:
+        return duplicates
+    from scipy import sparse
+
+    groups = np.unique(faces.groups, return_inverse=True)[1]
+    nodes = duplicates.max() + 1 + groups.max() + 1
+    links = (np.ones(len(faces)), (duplicates, duplicates.max() + 1 + groups))
+    graph = sparse.coo_matrix(links, shape=(nodes, nodes))
+    component = sparse.csgraph.connected_components(graph, directed=False)[1]
+    return np.unique(component[duplicates], return_inverse=True)[1]
+
+
+def _check_groups(faces, groups, classes, least):
+    for number in np.unique(classes):
+        count = len(np.unique(groups[classes == number]))
+        if count < least:
+            raise ValueError(
+                f"Each class must have at least {least} groups of faces that are not duplicates of "
+                f"one another; {faces.name} has {count} of {faces.label_set[number]!r}."
+            )
+
+
+def _all_small(groups, fraction):
+    """Whether whole groups may be drawn like single faces: fast, and it meets the fraction."""
+    largest = np.bincount(groups).max()
+    return largest == 1 or largest <= 0.1 * fraction * len(groups)
+
+
+def _commonest_classes(groups, classes):
+    counts = np.zeros((groups.max() + 1, classes.max() + 1), np.int64)
+    np.add.at(counts, (groups, classes), 1)
+    return counts.argmax(axis=1)
+
+
+def _number_folds(groups, classes, folds, seed):
+    """Return the fold of each face, `int64` of shape `(n,)`."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    number = np.empty(len(groups), np.int64)
+    with warnings.catch_warnings():
+        # scikit-learn warns of classes that cannot reach every fold; `kfold` checks them itself.
+        warnings.simplefilter("ignore", UserWarning)
+        if _all_small(groups, 1 / folds):
+            parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
+            commonest = _commonest_classes(groups, classes)
+            fold_of_group = np.empty(len(commonest), np.int64)
+            for fold, (_, held) in enumerate(parts.split(commonest, commonest)):
+                fold_of_group[held] = fold
+            return fold_of_group[groups]
+        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        for fold, (_, held) in enumerate(parts.split(groups, classes, groups)):
+            number[held] = fold
+    return number
+
+
+def _draw_groups(groups, classes, fraction, seed):
+    """Draw groups, stratified by their commonest class; a `bool` array of shape `(n,)`."""
+    from sklearn.model_selection import train_test_split
+
+    commonest = _commonest_classes(groups, classes)
+    # A class that leads one group only cannot be stratified: it is drawn with the commonest.
+    rare = np.flatnonzero(np.bincount(commonest) == 1)
+    commonest[np.isin(commonest, rare)] = np.bincount(commonest).argmax()
+    try:
+        held = train_test_split(
+            np.arange(len(commonest)), test_size=fraction, stratify=commonest, random_state=seed
+        )[1]
+    except ValueError as error:
+        raise ValueError(
+            f"{len(commonest)} groups of faces are too few to hold out {fraction:.3g} of them with "
+            f"every class on both sides ({error})"
+        ) from None
+    return np.isin(groups, held)
+
+
+def _draw_folds(groups, classes, fraction, seed):
+    """Draw folds of few, large groups; a `bool` array of shape `(n,)`."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    part = fractions.Fraction(fraction).limit_denominator(10)
+    part = min(max(part, fractions.Fraction(1, 10)), fractions.Fraction(9, 10))
+    if min(groups.max() + 1, np.bincount(classes).max()) < part.denominator:
+        raise ValueError(
+            f"Holding out {part} of the faces by whole groups needs {part.denominator} groups and "
+            f"a class of {part.denominator} faces or more; there are {groups.max() + 1} groups "
+            f"and at most {np.bincount(classes).max()} faces of one class."
+        )
+    folds = StratifiedGroupKFold(part.denominator, shuffle=True, random_state=seed)
+    held = np.zeros(len(groups), bool)
+    with warnings.catch_warnings():
+        # scikit-learn warns of classes that cannot reach every fold; `holdout` checks its own two.
+        warnings.simplefilter("ignore", UserWarning)
+        parts = [test for _, test in folds.split(groups, classes, groups)]
+    # The first fold always gets the most lopsided group, whatever the seed: draw the folds too.
+    drawn = np.random.RandomState(seed).permutation(part.denominator)[: part.numerator]
+    held[np.concatenate([parts[fold] for fold in drawn])] = True
+    return held

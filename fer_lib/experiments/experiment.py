@@ -1,0 +1,342 @@
+"""The parameters of one experiment, the same in the notebook, in code and on disk."""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import math
+import types
+import typing
+
+from fer_lib.emotions import lookup
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+MIXED_PRECISION = ("auto", "none", "bfloat16")
+
+# In every run's name, also at their defaults. A parameter that came later is in it only where it
+# is not at its default, so that runs keep their names.
+_ALWAYS_NAMED = frozenset(
+    "dataset backbone alpha weights unfreeze batch_norm image_size dense dropout epochs "
+    "head_epochs batch_size learning_rate head_learning_rate optimizer schedule weight_decay "
+    "label_smoothing class_weight augmentation monitor patience mixed_precision cache seed".split()
+)
+
+# What these parameters say is read only where the other one is set.
+_READ_WITH = {
+    "auxiliary_weight": "auxiliary",
+    "mixing_alpha": "mixing",
+    "distill_weight": "distill_from",
+    "distill_temperature": "distill_from",
+}
+
+_RANGES = {
+    "alpha": (0.05, 4),
+    "image_size": (32, 1024),
+    "dense": (0, 65536),
+    "dropout": (0, 0.95),
+    "epochs": (1, 10_000),
+    "head_epochs": (0, 10_000),
+    "batch_size": (1, 65536),
+    "learning_rate": (0, 10),
+    "head_learning_rate": (0, 10),
+    "weight_decay": (0, 10),
+    "layer_decay": (0.01, 1),
+    "ema": (0, 0.99999),
+    "label_smoothing": (0, 0.95),
+    "mixing_alpha": (0.01, 100),
+    "distill_weight": (0, 1),
+    "distill_temperature": (0.1, 100),
+    "patience": (1, 10_000),
+    "seed": (0, 2**31 - 1),
+    "split_seed": (0, 2**31 - 1),
+    "auxiliary_weight": (0.01, 100),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """The parameters of one run; the same list as the parameters cell of `run_experiment.ipynb`.
+
+    Text that papermill passes for a number (`-y 1e-4`) is read as one.
+
+    Args:
+        dataset: Key of `catalogue.DATASETS`, a path, or `"auto"`: FER-2013 if it can be had, else
+            synthetic faces.
+        split_seed: Seed of the faces (or subjects) held out where there is no official split: by
+            several, a score is one over several splits.
+        backbone: Key of `classifier.BACKBONES`.
+        alpha: Width of the backbone.
+        weights: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`; see
+            `weights.find_weights`.
+        unfreeze: `"top"`, `"100"` or `"all"`, see `classifier.set_trainable`; or `"progressive"`:
+            after the head's epochs half of the others train from `"100"` on, the rest all.
+        batch_norm: `"adapt"`, `"frozen"` or `"original"`; see `classifier.set_trainable`.
+        image_size: Side in pixels at which the backbone sees the face.
+        dense: Units of a dense layer before the output, or 0.
+        dropout: Share of features dropped before each dense layer.
+        attention: Key of `attention.ATTENTION`, or `None`.
+        epochs: Epochs in all.
+        head_epochs: How many of them train the head alone, before `unfreeze` takes effect; none
+            where a network of `from_scratch.NETWORKS` starts at random.
+        batch_size: Faces per step, on all devices together.
+        learning_rate: Peak learning rate after the head's epochs.
+        head_learning_rate: Peak learning rate while the head trains alone.
+        optimizer: Key of `optimizers.OPTIMIZERS`.
+        schedule: Key of `optimizers.SCHEDULES`; `"plateau"` halves the rate after 3 epochs
+            without a lower validation loss.
+        weight_decay: Decoupled weight decay.
+        layer_decay: What the learning rate is multiplied by for each step from the head down to
+            larger maps, see `optimizers.rate_factors`; 1 for one rate.
+        ema: Momentum of an average of the weights, which is validated and saved in their place,
+            such as 0.999; 0 for none.
+        loss: Key of `targets.LOSSES`.
+        label_smoothing: Share of the target spread over all classes.
+        class_weight: `None` or `"balanced"`: rare classes weigh more.
+        sampling: `None` or `"balanced"`: rare classes are drawn more often.
+        augmentation: Key of `augmentation.AUGMENTATIONS`.
+        mixing: Key of `mixing.MIXING`, or `None`. Frozen layers can not be cached with it.
+        mixing_alpha: Strength of `mixing`; the papers' are 0.2 for mixup, 1 for cutmix.
+        auxiliary: Key of `catalogue.DATASETS`: other labels of the same faces, which a second
+            output learns beside the first and which is left out of the saved model; or `None`.
+        auxiliary_weight: What the second output's loss is multiplied by.
+        distill_from: Teachers, separated by commas: runs' folders or model files, see
+            `predictor.load_predictor`; or `None`.
+        distill_weight: Share of the teachers in the targets.
+        distill_temperature: Of the teachers' answers; above 1 makes them more even.
+        test_time_augmentation: Key of `test_time.VIEWS`: `"flip"` or `"flip_crops"` score the mean
+            answer to several views of each face; the saved model answers to one.
+        monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
+        patience: Epochs without a better one before the run ends, or `None`.
+        mixed_precision: `"auto"` (bfloat16 on a GPU), `"none"` or `"bfloat16"`.
+        cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
+            `loop.fit`.
+        distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
+            `distribution.data_parallel`. Neither batch nor learning rate is changed by it.
+        device: `"auto"`, `"cpu"` or `"gpu"`: an error where there is none.
+        deterministic: Whether a GPU gives the same bits each time, more slowly; TensorFlow only.
+        seed: Seed of weights, order, augmentation and mixing. Splits do not depend on it, see
+            `split_seed`.
+        results_dir: Where the run's folder goes.
+
+    Raises:
+        ValueError: If a value can not be what its parameter needs; the message names both.
+    """
+
+    # data and network
+    dataset: str = "auto"
+    split_seed: int = 0
+    backbone: str = "mobilenet_v2"
+    alpha: float = 1.0
+    weights: str | None = "auto"
+    unfreeze: str = "all"
+    batch_norm: str = "adapt"
+    image_size: int = 48
+    dense: int = 0
+    dropout: float = 0.2
+    attention: str | None = None
+    # steps
+    epochs: int = 15
+    head_epochs: int = 1
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    head_learning_rate: float = 1e-3
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    weight_decay: float = 1e-4
+    layer_decay: float = 1.0
+    ema: float = 0.0
+    # what is fitted
+    loss: str = "crossentropy"
+    label_smoothing: float = 0.0
+    class_weight: str | None = None
+    sampling: str | None = None
+    augmentation: str = "standard"
+    mixing: str | None = None
+    mixing_alpha: float = 0.2
+    auxiliary: str | None = None
+    auxiliary_weight: float = 1.0
+    distill_from: str | None = None
+    distill_weight: float = 0.5
+    distill_temperature: float = 2.0
+    test_time_augmentation: str = "none"
+    # which epoch
+    monitor: str = "val_macro_f1"
+    patience: int | None = None
+    # how it is computed
+    mixed_precision: str = "auto"
+    cache: str = "auto"
+    distribute: str = "auto"
+    device: str = "auto"
+    deterministic: bool = False
+    seed: int = 0
+    results_dir: str = "runs"
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = _coerce(field.name, getattr(self, field.name), field.type)
+            object.__setattr__(self, field.name, value)
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must lie in [{low}, {high}]; got {value}.")
+
+    @property
+    def name(self):
+        """Name of the run's folder: what tells runs apart, then a hash of `identity()`."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        dataset = "".join(c if c.isalnum() else "_" for c in self.dataset.rstrip("/"))[-40:]
+        return (
+            f"{dataset}-{self.backbone}-{self.unfreeze}-{self.image_size}px-s{self.seed}-{digest}"
+        )
+
+    def identity(self):
+        """Return the parameters that make the result, as a dict.
+
+        All but `results_dir` and what nothing reads, and of those that older runs did not have,
+        the ones that are not at their default.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name in _ALWAYS_NAMED or self._matters(field)
+        }
+
+    def _matters(self, field):
+        if field.name in _READ_WITH and getattr(self, _READ_WITH[field.name]) is None:
+            return False
+        return field.name != "results_dir" and getattr(self, field.name) != field.default
+
+    def load_data(self, dataset=None):
+        """Return the faces of `dataset` (or another one), split by `split_seed`.
+
+        See `catalogue.load_dataset`.
+        """
+        from fer_lib.data import catalogue
+
+        options = {"split_seed": self.split_seed} if self.split_seed else {}
+        return catalogue.load_dataset(dataset or self.dataset, **options)
+
+    def validate(self):
+        """Check every name against the library's tables and return the experiment.
+
+        Raises:
+            ValueError: If a name is unknown (the message lists the known ones), or parameters do
+                not go together.
+        """
+        from fer_lib.data import catalogue
+        from fer_lib.evaluation import test_time
+        from fer_lib.models import attention, classifier
+        from fer_lib.training import augmentation, devices, distribution, loop
+
+        lookup(classifier.BACKBONES, self.backbone, "backbone")
+        lookup({None: None} | catalogue.DATASETS, self.auxiliary, "auxiliary data set")
+        lookup(dict.fromkeys((*classifier.UNFREEZE, "progressive")), self.unfreeze, "unfreeze mode")
+        lookup(dict.fromkeys(classifier.BATCH_NORM), self.batch_norm, "batch_norm mode")
+        lookup(loop.OPTIMIZERS, self.optimizer, "optimizer")
+        lookup(loop.SCHEDULES, self.schedule, "schedule")
+        lookup(loop.MONITORS, self.monitor, "monitor")
+        lookup(dict.fromkeys((None, *attention.ATTENTION)), self.attention, "attention")
+        lookup(loop.LOSSES, self.loss, "loss")
+        lookup(dict.fromkeys(loop.CLASS_WEIGHTS), self.class_weight, "class_weight")
+        lookup(dict.fromkeys(loop.SAMPLING), self.sampling, "sampling")
+        lookup(dict.fromkeys((None, *loop.MIXING)), self.mixing, "mixing")
+        lookup(dict.fromkeys(loop.CACHE), self.cache, "cache mode")
+        lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
+        lookup(test_time.VIEWS, self.test_time_augmentation, "test-time augmentation")
+        lookup(dict.fromkeys(MIXED_PRECISION), self.mixed_precision, "mixed_precision mode")
+        lookup(dict.fromkeys(distribution.MODES), self.distribute, "distribute mode")
+        lookup(dict.fromkeys(devices.DEVICES), self.device, "device")
+        self._check_combinations(classifier.BACKBONES[self.backbone])
+        return self
+
+    def _check_combinations(self, spec):
+        if self.unfreeze == "progressive" and not spec.trains_from:
+            raise ValueError(
+                f'unfreeze="progressive" needs a backbone with a layer 100 to train from; '
+                f'{self.backbone} has none: use unfreeze="all".'
+            )
+        if self.attention and not spec.stride_32:
+            raise ValueError(
+                f"attention={self.attention!r} needs a transfer backbone with a map of stride 16; "
+                f"{self.backbone} is none: use attention=None."
+            )
+        if self.split_seed and self.dataset == "synthetic":
+            raise ValueError(
+                "split_seed is for faces that are held out by a draw; synthetic ones are made for "
+                "each split: leave it at 0."
+            )
+        if self.class_weight and self.sampling:
+            raise ValueError(
+                "class_weight and sampling both make up for rare classes, which would count "
+                "twice: use one of them."
+            )
+
+
+def from_notebook(namespace):
+    """Return the experiment of a notebook's parameters cell.
+
+    papermill only warns about a parameter that the notebook does not have; this refuses it.
+
+    Args:
+        namespace: The notebook's `globals()`, in which every parameter is a variable.
+
+    Raises:
+        ValueError: If papermill passed an unknown parameter, or a value does not fit.
+    """
+    names = [field.name for field in dataclasses.fields(Experiment)]
+    for name in _injected(namespace):
+        lookup(dict.fromkeys(names), name, "parameter")
+    missing = [name for name in names if name not in namespace]
+    if missing:
+        raise ValueError(f"The parameters cell must define {', '.join(missing)}.")
+    return Experiment(**{name: namespace[name] for name in names}).validate()
+
+
+def _injected(namespace):
+    """Return the names that papermill's own cell assigned (it starts with `# Parameters`)."""
+    sources = [text for text in namespace.get("In", []) if text.startswith("# Parameters\n")]
+    return [
+        target.id
+        for source in sources
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    ]
+
+
+def _coerce(name, value, kind):
+    optional = isinstance(kind, types.UnionType)
+    if optional:
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+        if value is None or value == "None":
+            return None
+    try:
+        if kind is bool:
+            return _truth(value)
+        if isinstance(value, bool):
+            raise ValueError
+        if kind is str:
+            return _text(value)
+        number = float(value)
+        if not math.isfinite(number) or (kind is int and number != int(number)):
+            raise ValueError
+        return kind(number)
+    except (TypeError, ValueError, OverflowError):
+        also = " or None" if optional else ""
+        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
+
+
+def _truth(value):
+    """Return a `bool`, also from the text that papermill passes for `true`."""
+    try:
+        return {"true": True, "false": False}[str(value).lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+def _text(value):
+    if not isinstance(value, str | int):  # papermill reads `-p unfreeze 100` as a number
+        raise ValueError
+    return str(value)

@@ -1,0 +1,347 @@
+"""Carrying out an experiment: from its parameters to the folder of a finished run."""
+
+import dataclasses
+import datetime
+import functools
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fer_lib import storage
+from fer_lib.data import catalogue
+from fer_lib.evaluation import calibration, metrics, test_time
+from fer_lib.experiments.runs import Run
+from fer_lib.models import classifier, cost
+from fer_lib.models.weights import resolve_auto
+from fer_lib.training import devices, distribution, loop, targets
+from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teachers
+
+# Splits that are predicted and scored, and what their arrays' names begin with.
+_SCORED = {"test": "", "validation": "validation_"}
+PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
+
+
+def resolve(experiment):
+    """Replace `"auto"` in an experiment by what can be had.
+
+    Returns:
+        `(experiment, notices)`: notices are sentences the reader must see, a list of `str`.
+    """
+    notices = []
+    if experiment.dataset == "auto":
+        name, notice = catalogue.resolve_auto()
+        experiment = dataclasses.replace(experiment, dataset=name)
+        notices.append(notice)
+    if experiment.weights == "auto":
+        application = classifier.BACKBONES[experiment.backbone].application
+        name, notice = resolve_auto(experiment.backbone, application, experiment.alpha)
+        experiment = dataclasses.replace(experiment, weights=name)
+        notices += [notice] if notice else []
+    return experiment, notices
+
+
+def set_up(experiment):
+    """Prepare this process for an experiment; before TensorFlow or JAX computes anything.
+
+    Args:
+        experiment: An `Experiment`.
+
+    Returns:
+        List of sentences that the reader must see.
+
+    Raises:
+        ValueError: If this machine can not do what `device`, `distribute` or `deterministic`
+            ask for; the message says why.
+        FileNotFoundError: If a teacher of `distill_from` is not there.
+    """
+    devices.choose(experiment.device)
+    load_teachers(experiment.distill_from)
+    if experiment.deterministic:
+        devices.make_deterministic()
+    with distribution.data_parallel(experiment.distribute) as count:
+        distribution.check_batch(experiment.batch_size, count)
+    if count == 1:
+        return []
+    return [
+        f"Each step's {experiment.batch_size} faces are shared by {count} devices. learning_rate "
+        "stays as it is: for a batch_size n times as large, the linear rule is n times the rate "
+        "(distribution.scaled)."
+    ]
+
+
+def build_model(experiment, data):
+    """Build the classifier of a resolved experiment for its data, from its seed.
+
+    Args:
+        experiment: A resolved `Experiment`.
+        data: Dict of `Faces` from `catalogue.load_dataset`.
+    """
+    mixed = experiment.mixed_precision == "bfloat16" or (
+        experiment.mixed_precision == "auto" and devices.on_gpu()
+    )
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+    keras.utils.set_random_seed(experiment.seed)
+    try:
+        return _build_classifier(experiment, data)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _build_classifier(experiment, data):
+    return classifier.build_classifier(
+        experiment.backbone,
+        classes=len(data["train"].label_set),
+        alpha=experiment.alpha,
+        weights=experiment.weights,
+        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+        batch_norm=experiment.batch_norm,
+        image_size=experiment.image_size,
+        face_size=data["train"].images.shape[1:],
+        dense=experiment.dense,
+        dropout=experiment.dropout,
+        attention=experiment.attention,
+    )
+
+
+def run(experiment, data=None, model=None):
+    """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
+
+    Fits on train, selects the epoch on validation, and scores test once.
+
+    Args:
+        experiment: An `Experiment`; `"auto"` in it is resolved first.
+        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`.
+        model: The untrained classifier of `build_model`; built if `None`.
+
+    Returns:
+        The finished `Run`.
+
+    Raises:
+        ValueError: If the run's folder holds another experiment or was made with other faces, or
+            the machine or a teacher does not fit; see `set_up` and `distillation`.
+        MemoryError: If a step does not fit into the device's memory.
+    """
+    experiment, _ = resolve(experiment.validate())
+    result = Run(Path(experiment.results_dir) / experiment.name)
+    _claim(result.folder, experiment)
+    if result.finished and data is None:
+        return result
+    set_up(experiment)
+    data = data or experiment.load_data()
+    _record_environment(result, data)
+    if result.finished:
+        return result
+    model = model or build_model(experiment, data)
+    teachers = load_teachers(experiment.distill_from)
+    described = [describe_teacher(teacher) for teacher in teachers]
+    with devices.explaining_memory(experiment.batch_size):
+        history = _fit(experiment, data, model, teachers, result.folder)
+        temperature = _calibrate(experiment, model, data["validation"])
+        with storage.replacing(result.folder / "model.keras") as path:
+            model.save(path)
+        answers = {split: _predict(experiment, model, data[split]) for split in _SCORED}
+    about = {
+        "dataset": experiment.dataset,
+        "train_name": data["train"].name,
+        "train_n": len(data["train"]),
+        "weights": model.origin,
+        "best_epoch": loop.best_epoch(history, experiment.monitor),
+        "selected_by": experiment.monitor,
+        "temperature": temperature,
+        "parameters": model.count_params(),
+        "multiply_adds": cost.multiply_adds(model),
+    }
+    if teachers:
+        about["teachers"] = described
+    _write_results(result.folder, about, data, answers)
+    shutil.rmtree(result.folder / "checkpoint")
+    return result
+
+
+def _predict(experiment, model, faces):
+    predict = functools.partial(model.predict, batch_size=256, verbose=0)
+    return test_time.predict_tta(predict, faces.images, experiment.test_time_augmentation)
+
+
+def _calibrate(experiment, model, faces):
+    """Fit a temperature on the validation faces, put it into the model and return it."""
+    answers = _predict(experiment, model, faces)
+    temperature = calibration.fit_temperature(faces.targets, answers)
+    calibration.store_temperature(model, temperature)
+    return temperature
+
+
+def _fit(experiment, data, model, teachers, folder):
+    """Train the model on the devices that are asked for and return the history."""
+    aims = data["train"].targets
+    if teachers:
+        aims = targets.distill(
+            aims,
+            ask_teachers(teachers, data["train"]),
+            weight=experiment.distill_weight,
+            temperature=experiment.distill_temperature,
+        )
+    auxiliary = None
+    if experiment.auxiliary:
+        others = experiment.load_data(experiment.auxiliary)["train"]
+        auxiliary = targets.align(others.targets, others.ids, data["train"].ids)
+    with distribution.data_parallel(experiment.distribute) as count:
+        # A model that was built outside of this block is on one device only.
+        trained = model if count == 1 else build_model(experiment, data)
+        history = loop.fit(
+            trained,
+            (data["train"].images, aims),
+            (data["validation"].images, data["validation"].targets),
+            stages=_stages(experiment),
+            folder=folder,
+            batch_size=experiment.batch_size,
+            optimizer=experiment.optimizer,
+            schedule=experiment.schedule,
+            weight_decay=experiment.weight_decay,
+            layer_decay=experiment.layer_decay,
+            ema=experiment.ema,
+            loss=experiment.loss,
+            label_smoothing=experiment.label_smoothing,
+            class_weight=experiment.class_weight,
+            sampling=experiment.sampling,
+            auxiliary=auxiliary,
+            auxiliary_weight=experiment.auxiliary_weight,
+            augmentation=experiment.augmentation,
+            mixing=experiment.mixing,
+            mixing_alpha=experiment.mixing_alpha,
+            batch_norm=experiment.batch_norm,
+            monitor=experiment.monitor,
+            patience=experiment.patience,
+            cache=experiment.cache,
+            parallel=count,
+            seed=experiment.seed,
+        )
+        weights = trained.get_weights()
+    if trained is not model:
+        model.set_weights(weights)
+    return history
+
+
+def _claim(folder, experiment):
+    path = folder / "experiment.json"
+    if path.exists():
+        if Run(folder).experiment.identity() != experiment.identity():
+            raise ValueError(f"{path} holds another experiment; move the folder away.")
+    else:
+        storage.write_json(path, dataclasses.asdict(experiment))
+
+
+def _record_environment(result, data):
+    """Write what the run runs on, or, where it has begun, check that its data is still the same."""
+    path, now = result.folder / "environment.json", environment(data)
+    if not path.exists():
+        storage.write_json(path, now)
+        return
+    before = storage.read_json(path)
+    for split, made_with in before["data"].items():
+        if made_with["sha256"] != now["data"][split]["sha256"]:
+            raise ValueError(
+                f"{result.folder} was begun with other {split} faces ({made_with['name']}, "
+                f"n = {made_with['n']}) than now ({now['data'][split]['name']}, "
+                f"n = {now['data'][split]['n']}): restore the data, or move the folder away."
+            )
+    if not result.finished:
+        storage.write_json(path, before | {"resumed": [*before.get("resumed", []), now]})
+
+
+def _stages(experiment):
+    mode, rate = experiment.unfreeze, experiment.learning_rate
+    head = min(experiment.head_epochs, experiment.epochs - 1)
+    # On top of features that are random the head has nothing to learn.
+    at_random = experiment.backbone in classifier.NETWORKS and experiment.weights is None
+    if mode == "top" or at_random:
+        head = 0
+    rest = experiment.epochs - head
+    stages = [loop.Stage("head", "top", head, experiment.head_learning_rate)]
+    if mode == "progressive":
+        stages += [loop.Stage("100", "100", rest // 2, rate)]
+        mode, rest = "all", rest - rest // 2
+    stages += [loop.Stage(mode, mode, rest, rate)]
+    return [stage for stage in stages if stage.epochs]
+
+
+def _write_results(folder, about, data, answers):
+    """Write the predictions and, last, their scores.
+
+    Args:
+        folder: The run's folder.
+        about: Dict that `scores.json` begins with.
+        data: Dict of `Faces`.
+        answers: Dict of the model's probabilities for `"test"` and `"validation"`.
+    """
+    predictions, scores = {}, dict(about)
+    for split, prefix in _SCORED.items():
+        faces, probabilities = data[split], answers[split]
+        predictions |= {
+            f"{prefix}ids": faces.ids,
+            f"{prefix}labels": faces.classes,
+            f"{prefix}probabilities": probabilities,
+        }
+        scores |= {
+            f"{split}_name": faces.name,
+            split: metrics.score(
+                faces.classes,
+                probabilities,
+                faces.label_set,
+                targets=faces.targets if faces.labels.ndim == 2 else None,
+            ),
+        }
+    with storage.replacing(folder / "predictions.npz") as path:
+        np.savez_compressed(path, **predictions)
+    storage.write_json(folder / "scores.json", scores)
+
+
+def machine():
+    """Return one line that says which backend, devices and versions a run will use."""
+    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
+    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
+
+
+def environment(data):
+    """Return what a run ran on: versions, devices, git state and the data's content hashes."""
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "backend": keras.backend.backend(),
+        "devices": keras.distribution.list_devices(),
+        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
+        "git": _git_state(),
+        "data": {
+            split: {"name": faces.name, "n": len(faces), "sha256": faces.content_hash}
+            for split, faces in data.items()
+        },
+    }
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_state():
+    """Return commit and whether files differ from it, or `None` outside a checkout."""
+    git = functools.partial(
+        subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+    )
+    try:
+        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
+        changed = git(["git", "status", "--porcelain", "--", "."]).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"commit": commit, "changed": bool(changed)} if commit else None

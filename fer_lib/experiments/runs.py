@@ -1,0 +1,374 @@
+"""Runs: an experiment carried out, and the folder of results it leaves.
+
+A run's folder holds `experiment.json environment.json history.csv model.keras predictions.npz
+scores.json` and its figures; `scores.json` is written last, so a folder that has it is finished.
+"""
+
+import dataclasses
+import functools
+import typing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_lib import storage
+from fer_lib.experiments.experiment import Experiment
+
+HEADLINE = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "log_loss",
+    "brier_score",
+    "expected_calibration_error",
+)
+COSTS = ("parameters", "multiply_adds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The results of one experiment, read from its folder when asked for."""
+
+    folder: Path
+
+    @functools.cached_property
+    def experiment(self):
+        """The `Experiment` that was run; a parameter that its version did not have is at default.
+
+        Raises:
+            ValueError: If the file is damaged or of a version with other parameters.
+        """
+        path = self.folder / "experiment.json"
+        try:
+            return Experiment(**storage.read_json(path))
+        except (TypeError, ValueError) as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(
+                f"{path} is damaged or from another version of fer_lib: {error}"
+            ) from None
+
+    @functools.cached_property
+    def environment(self):
+        """Dict of versions, devices, git state and data hashes."""
+        return storage.read_json(self.folder / "environment.json")
+
+    @functools.cached_property
+    def scores(self):
+        """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
+        return storage.read_json(self.folder / "scores.json")
+
+    @functools.cached_property
+    def history(self):
+        """DataFrame with one row per epoch; see `loop.fit`."""
+        return pd.read_csv(self.folder / "history.csv", dtype={"stage": str})
+
+    @functools.cached_property
+    def predictions(self):
+        """Dict of arrays: `ids, labels, probabilities` of the test faces, and the same of the
+        validation faces with `validation_` before the name.
+
+        Raises:
+            FileNotFoundError: If the folder has none, as copies of `publish` have.
+        """
+        if not self.has_predictions:
+            raise FileNotFoundError(
+                f"{self.folder} holds no predictions.npz (published copies leave it out): use "
+                "the folder that the run wrote."
+            )
+        with np.load(self.folder / "predictions.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    @property
+    def has_predictions(self):
+        """Whether the run's folder holds its predictions; a published copy does not."""
+        return (self.folder / "predictions.npz").exists()
+
+    @property
+    def finished(self):
+        """Whether the run has its scores."""
+        return (self.folder / "scores.json").exists()
+
+    def model(self):
+        """Load the classifier: raw `uint8` faces in, probabilities out."""
+        import keras
+
+        return keras.models.load_model(self.folder / "model.keras", compile=False)
+
+    def title(self):
+        """Return what a figure of this run is headed with: data, weights, and what trained."""
+        return f"{self.scores['test_name']}\n{self.label()}, from {self.started_from()}"
+
+    def label(self):
+        """Return what tells this run from others in a figure: backbone, mode, size, seed."""
+        e = self.experiment
+        return f"{e.backbone} {e.alpha}, {e.unfreeze}, {e.image_size} px, seed {e.seed}"
+
+    def started_from(self):
+        """Return the kind of weights the run started from: `"ImageNet"`, `"random start"` …"""
+        return self.scores["weights"].split(",")[0]
+
+    def mistakes(self, faces, count=16):
+        """Return the most confident mistakes on test, as `plots.plot_mistakes` takes them.
+
+        Args:
+            faces: The test `Faces` of the run's data set.
+            count: How many at most.
+
+        Raises:
+            ValueError: If the faces are not the ones that the run predicted.
+        """
+        scored = {"ids": faces.ids, "labels": faces.classes}
+        if not all(np.array_equal(v, self.predictions[k]) for k, v in scored.items()):
+            raise ValueError(f"{faces.name} does not hold the faces that {self.folder} predicted.")
+        probabilities, labels = self.predictions["probabilities"], self.predictions["labels"]
+        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        order = np.argsort(-confidence, kind="stable")
+        worst = order[predicted[order] != labels[order]][:count]
+        return {
+            "images": faces.images[worst],
+            "labels": faces.classes[worst],
+            "predicted": predicted[worst],
+            "confidence": confidence[worst],
+            "label_set": faces.label_set,
+            "ids": faces.ids[worst],
+        }
+
+    def save_figure(self, ax, name):
+        """Save a figure as PNG and PDF in the run's `figures/` and return the Axes."""
+        from fer_lib import plots
+
+        plots.save_figure(ax, self.folder / "figures" / name)
+        return ax
+
+    def scores_table(self):
+        """Return the headline scores on test and validation with their intervals, as a table.
+
+        A score that the run's version of fer_lib did not have shows a dash.
+        """
+        rows = {}
+        for split in ("test", "validation"):
+            name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
+            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
+        return pd.DataFrame(rows)
+
+
+def _interval(score):
+    if score is None:
+        return "–"
+    return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+
+
+def load_run(folder):
+    """Return the run in a folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if not (Path(folder) / "experiment.json").exists():
+        raise FileNotFoundError(f"{folder} is not a run's folder: it has no experiment.json.")
+    return Run(Path(folder))
+
+
+def find_runs(results_dir="runs", pattern="*"):
+    """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
+
+    Runs with the same label are told apart by the one or two parameters in which they differ;
+    where there are more, by the hash at the end of their folder's name.
+
+    Args:
+        results_dir: Folder of runs, or of folders of runs.
+        pattern: What the run folders' names must match, e.g. `"fer2013-*-48px-*"`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    paths = sorted(Path(results_dir).glob(f"**/{pattern}/scores.json"))
+    if not paths:
+        raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
+    found = sorted((Run(path.parent) for path in paths), key=_table_order)
+    labels = [result.label() for result in found]
+    names = [
+        label if labels.count(label) == 1 else f"{label}, {_peculiarity(result, label, found)}"
+        for label, result in zip(labels, found, strict=True)
+    ]
+    return dict(zip(names, found, strict=True))
+
+
+def _peculiarity(result, label, found):
+    """Return what tells a run from those with its label: a parameter or two, else its hash."""
+    told = [dataclasses.asdict(other.experiment) for other in found if other.label() == label]
+    own = dataclasses.asdict(result.experiment)
+    names = [name for name in own if name != "results_dir" and len({e[name] for e in told}) > 1]
+    parts = [f"{name} {own[name]}" for name in names]
+    alone = sum(all(e[name] == own[name] for name in names) for e in told) == 1
+    return ", ".join(parts) if alone and len(parts) <= 2 else result.folder.name[-8:]
+
+
+def _table_order(result):
+    e = result.experiment
+    mode = ("top", "100", "progressive", "all").index(e.unfreeze)
+    return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
+
+
+class SharedFaces(typing.NamedTuple):
+    """What several runs answered about the same faces; see `same_faces`."""
+
+    labels: np.ndarray
+    probabilities: dict
+    label_set: tuple
+
+
+def same_faces(found, split="test"):
+    """Return what runs answered about the faces that all of them scored.
+
+    Args:
+        found: `{label: Run}`, such as from `find_runs` or `comparable`.
+        split: `"test"` or `"validation"`.
+
+    Returns:
+        `(labels, probabilities, label_set)`: `int64` array of shape `(n,)`, `{label: float32
+        array of shape (n, classes)}`, and emotion names.
+
+    Raises:
+        ValueError: If the runs scored other faces, labels or label orders.
+        FileNotFoundError: If a run holds no predictions.
+    """
+    first, *others = found
+    for other in others:
+        if reason := _unlike(found[first], found[other], split):
+            raise ValueError(
+                f"{other} can not be compared with {first} on {split}: the runs have other "
+                f"{reason}. Compare runs of one data set and split (runs.comparable finds them)."
+            )
+    prefix = "" if split == "test" else "validation_"
+    probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
+    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
+    return SharedFaces(labels, probabilities, label_set)
+
+
+def comparable(found, label):
+    """Return those of `{label: Run}` whose predictions are of the same test faces as one run's.
+
+    Args:
+        found: `{label: Run}`.
+        label: The run to compare with. Without predictions of its own the result is empty.
+    """
+    with_them = {k: run for k, run in found.items() if run.has_predictions}
+    if label not in with_them:
+        return {}
+    return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
+
+
+def rivals(found, label):
+    """Return the labels of the other runs that report on the same faces as one does.
+
+    By the name and number of the test faces and their emotions, which published copies hold too.
+
+    Args:
+        found: `{label: Run}`.
+        label: The run to compare with.
+
+    Returns:
+        List of labels, best macro-F1 on validation first.
+    """
+
+    def report(run):
+        return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
+
+    same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
+    return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
+
+
+def _unlike(run, other, split):
+    """Return in what the faces that two runs scored differ, or `None`."""
+    if _label_set(run) != _label_set(other):
+        return "emotions or another order of them"
+    prefix = "" if split == "test" else "validation_"
+    for kind in ("ids", "labels"):
+        ours, theirs = (r.predictions.get(f"{prefix}{kind}") for r in (run, other))
+        if ours is None or not np.array_equal(ours, theirs):
+            return f"{kind} of the faces"
+    return None
+
+
+def _label_set(run):
+    return tuple(run.scores["test"]["per_class"])
+
+
+def runs_table(results_dir="runs", pattern="*"):
+    """Return one row per run below a folder: parameters, scores with intervals, time and state.
+
+    Args:
+        results_dir: Folder of runs, or of folders of runs.
+        pattern: What the run folders' names must match.
+
+    Returns:
+        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
+    """
+    found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
+    # A later parameter has a column as soon as one run does not have it at its default.
+    told = set().union(*(result.experiment.identity() for result in found))
+    names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
+    table = pd.DataFrame([_row(result, names) for result in sorted(found, key=_table_order)])
+    whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
+    return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
+
+
+def _row(result, names):
+    experiment = result.experiment
+    row = {"run": result.folder.name} | {name: getattr(experiment, name) for name in names}
+    if not (result.folder / "history.csv").exists():
+        return row | {"state": "not started"}
+    row["minutes"] = round(result.history.seconds.sum() / 60, 1)
+    if not result.finished:
+        return row | {"state": f"epoch {len(result.history)} of {experiment.epochs}"}
+    scores = result.scores
+    row |= {"state": "finished", "started_from": scores["weights"]}
+    row |= {"best_epoch": scores["best_epoch"]}
+    row |= {name: scores[name] for name in COSTS if name in scores}
+    return row | score_columns(scores)
+
+
+def score_columns(scores):
+    """Return the columns of `runs_table` that hold scores, as a dict.
+
+    Args:
+        scores: Dict of a run's `scores.json`. A headline score that it lacks has no column.
+    """
+    columns = {"test": scores["test_name"], "n": scores["test"]["n"]}
+    for metric in HEADLINE:
+        if score := scores["test"].get(metric):
+            columns[metric] = score["value"]
+            columns |= {f"{metric}_{end}": score[end] for end in ("low", "high")}
+    for metric in ("accuracy", "macro_f1"):
+        columns[f"validation_{metric}"] = scores["validation"][metric]["value"]
+    return columns
+
+
+def summary_table(table):
+    """Return what a reader compares of `runs_table`: one line per run, intervals in brackets.
+
+    Args:
+        table: DataFrame of `runs_table`.
+    """
+    parameters = ["dataset", "backbone", "alpha", "attention", "unfreeze", "image_size", "epochs"]
+    columns = [*parameters, "seed", "test", "n", "minutes", "started_from", "hash", "state"]
+    short = table.reindex(columns=columns)
+    short["attention"] = short["attention"].astype("string").fillna("")
+    short["hash"] = table["run"].str.rsplit("-", n=1).str[-1]
+    short["started_from"] = (
+        short["started_from"].astype("string").str.replace(r", sha256 \w+$", "", regex=True)
+    )
+    for metric in ("accuracy", "macro_f1"):
+        place = short.columns.get_loc("minutes")
+        short.insert(place, f"{metric} [95 % interval]", table.apply(_cell, axis=1, metric=metric))
+    return short
+
+
+def _cell(row, metric):
+    if not row.get("state") == "finished":
+        return ""
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"

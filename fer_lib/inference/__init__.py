@@ -1,0 +1,1 @@
+"""Finished models: files that answer, and what spoke for an answer."""

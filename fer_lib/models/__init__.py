@@ -1,0 +1,1 @@
+"""Classifiers: a backbone, its start, its attention and its head."""

@@ -1,0 +1,180 @@
+"""Classifiers: a backbone between the pixels and a small head, frozen as deep as asked.
+
+A model takes raw faces, `uint8` of shape `(n, height, width)`, and returns probabilities; resizing,
+grey to RGB and the rescaling its backbone was trained with are its own layers. To add a backbone:
+one entry in `transfer.TRANSFER` or `from_scratch.NETWORKS`.
+"""
+
+import itertools
+import math
+
+import keras
+from keras import layers
+
+from fer_lib.emotions import lookup
+from fer_lib.models.attention import ATTENTION
+from fer_lib.models.from_scratch import NETWORKS
+from fer_lib.models.transfer import TRANSFER, build_network, check_width, prepare_pixels
+from fer_lib.models.weights import find_weights
+
+INPUT_LAYERS = ("face", "face_channel", "resize", "grey_to_rgb", "rescale")
+UNFREEZE = ("top", "100", "all")
+BATCH_NORM = ("adapt", "frozen", "original")
+
+
+BACKBONES = TRANSFER | NETWORKS
+
+
+def build_classifier(
+    backbone="mobilenet_v2",
+    *,
+    classes=7,
+    alpha=1.0,
+    weights="auto",
+    unfreeze="all",
+    batch_norm="adapt",
+    image_size=48,
+    face_size=(48, 48),
+    dense=0,
+    dropout=0.2,
+    attention=None,
+):
+    """Build a face-expression classifier on a backbone.
+
+    MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), V2 Sandler et al. 2018
+    (arXiv:1801.04381), V3 Howard et al. 2019 (arXiv:1905.02244), EfficientNet Tan and Le 2019
+    (arXiv:1905.11946), VGG Simonyan and Zisserman 2015 (arXiv:1409.1556), ResNet He et al. 2016
+    (arXiv:1512.03385). `from_scratch.NETWORKS` names the sources of the others.
+
+    Args:
+        backbone: Key of `BACKBONES`: of a transfer backbone, or of a network from scratch.
+        classes: Number of emotions.
+        alpha: Width of the backbone, 1.0 the published one; only the MobileNets have others.
+        weights: Where the backbone starts: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`
+            (at random); see `weights.find_weights`.
+        unfreeze: What trains: `"top"`, `"100"` or `"all"`; see `set_trainable`.
+        batch_norm: How unfrozen batch normalisation adapts; see `set_trainable`.
+        image_size: Side in pixels to which the model resizes the face, at least 32.
+        face_size: `(height, width)` of the faces that the model takes, in pixels.
+        dense: Units of a dense ReLU layer before the output, or 0 for none.
+        dropout: Share of the features dropped before each dense layer, in [0, 1).
+        attention: Key of `attention.ATTENTION`, or `None`. It works on the map of stride 16; the
+            backbone's blocks of stride 32 are left out, for at 48 px their map is one or two
+            pixels wide. Transfer backbones only.
+
+    Returns:
+        A `keras.Model` from `uint8` `(n, height, width)`, values 0 to 255, to `float32`
+        `(n, classes)`, rows summing to 1. Its attribute `origin` says which weights it started
+        from, `notice` what `"auto"` had to do without (or `""`).
+
+    Raises:
+        ValueError: If a name is unknown, the weights do not fit the backbone, or the backbone
+            has no such width, attention or part to train.
+        FileNotFoundError: If the weights asked for can not be had.
+    """
+    spec = lookup(BACKBONES, backbone, "backbone")
+    check_width(backbone, spec, alpha)
+    attend = _attention(backbone, spec, attention)
+    start = find_weights(backbone, spec.application, alpha, weights)
+    if callable(spec.application) and start.values is None and unfreeze != "all":
+        lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
+        raise ValueError(
+            f'{backbone} starts at random, so all of it must train: unfreeze="all"; '
+            f"got {unfreeze!r}."
+        )
+    inputs = keras.Input(tuple(face_size), dtype="uint8", name="face")
+    x = prepare_pixels(inputs, image_size, spec)
+    base = build_network(spec.application, alpha, values=start.values, input_tensor=x)
+    x = attend(base.get_layer(spec.stride_32).input) if attend else base.output
+    x = spec.head(x, dropout) if spec.head else layers.GlobalAveragePooling2D(name="pool")(x)
+    if dense:
+        x = layers.Dropout(dropout, name="dropout_features")(x)
+        x = layers.Dense(dense, activation="relu", name="dense")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    # float32 keeps probabilities whole under mixed precision.
+    outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="emotion")(x)
+    model = keras.Model(inputs, outputs, name=backbone)
+    _check_start(start, model)
+    model.origin, model.notice = start.origin, start.notice
+    set_trainable(model, unfreeze, batch_norm)
+    return model
+
+
+def _check_start(start, model):
+    lacking = [layer.name for layer in model.layers if layer.name in start.lacking]
+    if lacking:
+        raise ValueError(
+            f"weights: {start.origin} was cut for its attention: it lacks "
+            f"{len(lacking)} layers from {lacking[0]} on. Set attention, or give another file."
+        )
+
+
+def _attention(backbone, spec, attention):
+    if attention is None:
+        return None
+    attend = lookup(ATTENTION, attention, "attention")
+    if not spec.stride_32:
+        raise ValueError(
+            f"attention={attention!r} needs a transfer backbone with a map of stride 16; "
+            f"{backbone} is none: use attention=None."
+        )
+    return attend
+
+
+def backbone_layers(model):
+    """Return the layers between pixel preparation and attention or head, in order."""
+    body = itertools.takewhile(lambda layer: not _begins_head(layer.name), model.layers)
+    return [layer for layer in body if layer.name not in INPUT_LAYERS]
+
+
+def _begins_head(name):
+    return name in ("pool", "flatten") or name.startswith("attention_")
+
+
+def set_trainable(model, unfreeze, batch_norm="adapt"):
+    """Choose which layers of a classifier train; compile it afterwards.
+
+    Frozen batch normalisation is frozen by the layers' own `trainable=False`: in Keras 3 `fit`
+    overrides a `training=False` given in the call (keras issue 20285).
+
+    Args:
+        model: A classifier of `build_classifier`.
+        unfreeze: `"top"` (the head alone), `"100"` (from MobileNetV2's layer 100 on; in other
+            backbones from the block boundary at the same depth) or `"all"`. Attention is of the
+            head. A network from scratch has no `"100"`.
+        batch_norm: What unfrozen batch normalisation does: `"adapt"` trains with momentum 0.9, so
+            that its statistics follow a short fine-tuning; `"original"` keeps the backbone's
+            momentum (0.999 in MobileNetV2); `"frozen"` keeps scale, shift and statistics.
+
+    Raises:
+        ValueError: If a name is unknown, or the backbone has no such part.
+    """
+    lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
+    lookup(dict.fromkeys(BATCH_NORM), batch_norm, "batch_norm mode")
+    spec, trains = BACKBONES[model.name], unfreeze == "all"
+    if unfreeze == "100" and not spec.trains_from:
+        raise ValueError(f'{model.name} has no layer 100 to train from: use unfreeze="all".')
+    for layer in backbone_layers(model):
+        if unfreeze == "100" and layer.name == spec.trains_from:
+            trains = True
+        normalises = isinstance(layer, layers.BatchNormalization)
+        layer.trainable = trains and not (normalises and batch_norm == "frozen")
+        if normalises:
+            layer.momentum = 0.9 if batch_norm == "adapt" else spec.momentum
+
+
+def trainable_summary(model):
+    """Return a few lines that say what the model is made of and which part of it trains."""
+    body = backbone_layers(model)
+    first = next((i for i, layer in enumerate(body) if layer.trainable and layer.weights), None)
+    trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    total = model.count_params()
+    height, width = model.input_shape[1:]
+    rows, columns, channels = body[-1].output.shape[1:]
+    where = "the head alone" if first is None else f"from layer {first + 1}, {body[first].name}, on"
+    return (
+        f"{model.name}: faces {height}x{width}, {len(body) + 1} backbone layers, "
+        f"last map {rows}x{columns}x{channels}\n"
+        f"starts from: {getattr(model, 'origin', 'a saved model')}\n"
+        f"trains: {where} ({trained:,} of {total:,} parameters)"
+    )

@@ -1,0 +1,206 @@
+"""Pretrained weights: where they are looked for, and which file a model started from."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from fer_lib.storage import SHIPPED, fer_home, file_hash
+
+# How Keras calls the files that it downloads, where that is not by backbone and width.
+_KERAS_FILES = {
+    "mobilenet_v2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_*_no_top.h5",
+    "mobilenet_v3_small": "weights_mobilenet_v3_small_224_{alpha}_float_no_top_v2.h5",
+    "mobilenet_v3_large": "weights_mobilenet_v3_large_224_{alpha}_float_no_top_v2.h5",
+    "efficientnet_b0": "efficientnetb0_notop.h5",
+    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+}
+
+
+# Backbone and width → run of this project's own whose backbone `weights="fer"` starts from.
+SHIPPED_STARTS = {("mobilenet_v2", 1.0): SHIPPED / "mobilenet_v2.keras"}
+
+
+class Start(NamedTuple):
+    """Where a backbone starts.
+
+    Args:
+        values: List of weight arrays in Keras's order, or `None` for a random start.
+        origin: One line that says what they are, for results and figures.
+        notice: What the reader must know, or `""`.
+        lacking: Names of the layers that the file lacks and that stay at random: the last ones
+            of a run with attention, whose network was cut there.
+    """
+
+    values: list | None
+    origin: str
+    notice: str = ""
+    lacking: tuple = ()
+
+
+def find_weights(backbone, application, alpha, weights):
+    """Find the weights that a backbone starts from.
+
+    ImageNet's are looked for in `$FER_WEIGHTS` (if set), in `$FER_HOME/weights`, in Keras's own
+    cache, and then downloaded by Keras.
+
+    Args:
+        backbone: Name of the backbone, as in the file names.
+        application: Its name in `keras.applications`, or the function of a network from scratch.
+        alpha: Width.
+        weights: `"imagenet"`, `"fer"` (trained on faces, shipped with the package), `"auto"`
+            (ImageNet's where they can be had, else the shipped ones, else a random start, with
+            a notice), a file (`.weights.h5` of the backbone, or `.keras` of a run with the same
+            backbone), or `None` for a random start.
+
+    Returns:
+        A `Start`.
+
+    Raises:
+        FileNotFoundError: If the weights can not be had; the message says where to put them.
+        ValueError: If a file does not fit the backbone.
+    """
+    if weights is None or (weights == "auto" and callable(application)):
+        return Start(None, "random start")
+    if weights == "imagenet" and callable(application):
+        raise FileNotFoundError(
+            f"{backbone} was never trained on ImageNet: use weights=None, or a run's .keras file."
+        )
+    if weights == "imagenet":
+        return _imagenet(backbone, application, alpha)
+    shipped = SHIPPED_STARTS.get((backbone, alpha))
+    if weights == "fer":
+        if shipped is None:
+            known = ", ".join(f"{name} {width}" for name, width in SHIPPED_STARTS)
+            raise FileNotFoundError(
+                f"No face-expression weights of {backbone} {alpha} are shipped (those of {known} "
+                'are): use weights="imagenet", a file, or None.'
+            )
+        return _from_file(shipped, application, alpha, f"face expressions, {shipped.name}")
+    if weights == "auto":
+        try:
+            return _imagenet(backbone, application, alpha)
+        except FileNotFoundError as error:
+            if shipped:
+                start = find_weights(backbone, application, alpha, "fer")
+                return start._replace(notice=f"Starts from the shipped face model: {error}")
+            notice = f"RANDOM START, no pretrained weights: {error}"
+            return Start(None, "random start (no ImageNet weights to be had)", notice)
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights must be 'auto', 'imagenet', 'fer', None or a file; {weights!r} is no file."
+        )
+    in_run = (path.parent / "experiment.json").is_file()
+    label = f"run {path.parent.name}" if in_run else path.name
+    return _from_file(path, application, alpha, label)
+
+
+def resolve_auto(backbone, application, alpha):
+    """Say what `weights="auto"` comes to.
+
+    Returns:
+        `("imagenet", "fer" or None, notice)`: the notice is `""` where ImageNet's weights can be
+        had.
+    """
+    if not callable(application) and _local_file(backbone, alpha):
+        return "imagenet", ""
+    start = find_weights(backbone, application, alpha, "auto")
+    if start.notice and start.values:
+        return "fer", start.notice
+    return ("imagenet" if start.values else None), start.notice
+
+
+def _weight_folders():
+    named = os.environ.get("FER_WEIGHTS")
+    return [*([Path(named)] if named else []), fer_home() / "weights"]
+
+
+def _file_patterns(backbone, alpha):
+    """Return how a file of weights may be called: as saved by a user, or as Keras's download."""
+    patterns = [f"{backbone}_{float(alpha)}_*_no_top*.weights.h5"]
+    if backbone == "mobilenet":  # keras.applications writes width 0.75 as 7_5 and 1.0 as 1_0
+        width = f"{alpha if alpha == 1 else 10 * alpha:.1f}".replace(".", "_")
+        patterns.append(f"mobilenet_{width}_*_tf_no_top.h5")
+    if backbone in _KERAS_FILES:
+        patterns.append(_KERAS_FILES[backbone].format(alpha=float(alpha)))
+    return patterns
+
+
+def _local_file(backbone, alpha):
+    """Return the first file there is: an exact one of 224 px before others."""
+    found = (
+        path
+        for folder in _weight_folders()
+        for pattern in _file_patterns(backbone, alpha)
+        for path in sorted(folder.glob(pattern), key=lambda p: ("_224_" not in p.name, p.name))
+    )
+    return next(found, None)
+
+
+def _imagenet(backbone, application, alpha):
+    path = _local_file(backbone, alpha)
+    if path:
+        return _from_file(path, application, alpha, f"ImageNet, {path.name}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a size without own weights takes those of 224
+            base = _base(application, alpha, "imagenet")
+    except Exception as error:  # Keras raises a bare Exception when the download fails
+        names = [
+            name.replace("_*_", "_224_").replace("*", "")
+            for name in _file_patterns(backbone, alpha)
+        ]
+        raise FileNotFoundError(
+            f"no ImageNet weights for {backbone} {alpha} ({_first_line(error)}).\n"
+            f"Looked for {' or '.join(names)} in "
+            f"{', '.join(map(str, _weight_folders()))}, then in Keras's cache "
+            "(~/.keras/models), then tried to download it.\n"
+            "Put the file there, connect this machine, or choose weights=None (random start)."
+        ) from None
+    return Start(base.get_weights(), f"ImageNet, keras.applications.{application} {alpha}")
+
+
+def _from_file(path, application, alpha, label):
+    origin = f"{label}, sha256 {file_hash(path)[:12]}"
+    base = _base(application, alpha, None)
+    try:
+        if path.suffix == ".keras":
+            lacking = _take_backbone(path, base)
+            return Start(base.get_weights(), origin, lacking=lacking)
+        base.load_weights(path)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} does not hold weights of {_title(application)} {alpha}: {_first_line(error)}"
+        ) from None
+    return Start(base.get_weights(), origin)
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _take_backbone(path, base):
+    """Give a backbone the layers of a run's model; return the names of those that it lacks."""
+    import keras
+
+    saved = {layer.name: layer for layer in keras.models.load_model(path, compile=False).layers}
+    layers = [layer for layer in base.layers if layer.trainable_weights]  # no state that rescales
+    while len(layers) > 1 and layers[-1].name not in saved:
+        layers.pop()
+    for layer in layers:
+        layer.set_weights(saved[layer.name].get_weights())
+    after = base.layers.index(layers[-1]) + 1
+    return tuple(layer.name for layer in base.layers[after:] if layer.weights)
+
+
+def _title(application):
+    return application.__name__.strip("_") if callable(application) else application
+
+
+def _base(application, alpha, weights):
+    from fer_lib.models.transfer import build_network
+
+    channels = 1 if callable(application) else 3
+    return build_network(application, alpha, input_shape=(96, 96, channels), weights=weights)

@@ -1,0 +1,1 @@
+"""Training: what fits a classifier to faces."""

@@ -1,0 +1,290 @@
+"""Training: stages of a classifier on plain arrays, one checkpoint an epoch, resumed exactly.
+
+Every epoch's order and randomness depend on `(seed, epoch)` alone, so a run that is killed and
+started again ends where an uninterrupted one does.
+"""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from fer_lib.emotions import lookup
+from fer_lib.evaluation.metrics import METRICS
+from fer_lib.models.classifier import set_trainable
+from fer_lib.training import checkpoints
+from fer_lib.training.feed import Feed
+from fer_lib.training.mixing import MIXING
+from fer_lib.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    build_optimizer,
+    plateau,
+    rate_factors,
+)
+from fer_lib.training.targets import (
+    CLASS_WEIGHTS,
+    LOSSES,
+    SAMPLING,
+    class_weights,
+    drawing_chances,
+    first_accuracy,
+    joint_loss,
+    smooth,
+)
+
+MONITORS = {"val_macro_f1": max, "val_accuracy": max, "val_loss": min}
+CACHE = ("auto", "exact", "none")
+
+
+class Stage(NamedTuple):
+    """One part of a training: what trains, for how long, and how fast.
+
+    Args:
+        name: What the history calls it.
+        unfreeze: See `classifier.set_trainable`.
+        epochs: Number of epochs.
+        learning_rate: Peak of the schedule.
+    """
+
+    name: str
+    unfreeze: str
+    epochs: int
+    learning_rate: float
+
+
+def fit(
+    model,
+    train,
+    validation,
+    *,
+    stages,
+    folder,
+    batch_size=64,
+    optimizer="adamw",
+    schedule="cosine",
+    weight_decay=1e-4,
+    layer_decay=1.0,
+    ema=0.0,
+    loss="crossentropy",
+    label_smoothing=0.0,
+    class_weight=None,
+    sampling=None,
+    auxiliary=None,
+    auxiliary_weight=1.0,
+    augmentation="none",
+    mixing=None,
+    mixing_alpha=0.2,
+    batch_norm="adapt",
+    monitor="val_macro_f1",
+    patience=None,
+    cache="auto",
+    parallel=1,
+    seed=0,
+):
+    """Train a classifier and leave it with the weights of its best epoch on validation.
+
+    Args:
+        model: A classifier of `classifier.build_classifier`.
+        train, validation: `(images, targets)`: `uint8` `(n, height, width)` and `float32`
+            `(n, classes)` with rows summing to 1.
+        stages: List of `Stage`, run one after the other.
+        folder: Where `history.csv`, `checkpoint/` and `tensorboard/` are written. A folder with
+            a checkpoint is gone on with.
+        batch_size: Faces per step.
+        optimizer: Key of `OPTIMIZERS`.
+        schedule: Key of `SCHEDULES`, run once per stage.
+        weight_decay: Decoupled weight decay (not with `"adam"`).
+        layer_decay: Factor of the learning rate for each step down; see
+            `optimizers.rate_factors`.
+        ema: Momentum of the weights' moving average, or 0. The averages are what is validated,
+            saved and handed on to the next stage.
+        loss: Key of `targets.LOSSES`, for training; `val_loss` is the cross-entropy in any case.
+        label_smoothing: Share of the target spread over all classes, in [0, 1).
+        class_weight: `None`, or `"balanced"` to weigh each class by the inverse of its frequency.
+        sampling: `None`, or `"balanced"` to draw faces so that classes are equally likely.
+        auxiliary: Other targets of the training faces, `float32` `(n, k)`, rows summing to 1 or
+            to 0 (unknown): a second output learns them beside the first. The model is without it.
+        auxiliary_weight: What the second output's loss is multiplied by.
+        augmentation: Key of `AUGMENTATIONS`.
+        mixing: Key of `mixing.MIXING`, or `None`. Faces are mixed before they are augmented, and
+            `accuracy` is that on mixed ones.
+        mixing_alpha: See `mixing.mix`.
+        batch_norm: See `classifier.set_trainable`.
+        monitor: Key of `MONITORS`: the validation figure that chooses the epoch.
+        patience: Epochs without a better one after which the last stage ends; `None` for never.
+        cache: `"auto"` computes the frozen layers once where that fits in memory (not with
+            `mixing` or several devices), on a CPU by LiteRT where it is quicker, whose features
+            differ in the sixth digit; `"exact"` does so with Keras alone, to the bit as without;
+            `"none"` never.
+        parallel: Number of devices of the `distribution.data_parallel` block around this call.
+        seed: Seed of order, dropout, augmentation and mixing.
+
+    Returns:
+        `pandas.DataFrame`, one row an epoch: `epoch` (from 1), `stage, loss, accuracy, val_loss,
+        val_accuracy, val_macro_f1, learning_rate, seconds`.
+
+    Raises:
+        ValueError: If a name is unknown or the loss stops being a number.
+    """
+    lookup(MONITORS, monitor, "monitor")
+    lookup(dict.fromkeys(CACHE), cache, "cache mode")
+    lookup(dict.fromkeys(CLASS_WEIGHTS), class_weight, "class_weight")
+    lookup(dict.fromkeys(SAMPLING), sampling, "sampling")
+    lookup(dict.fromkeys((None, *MIXING)), mixing, "mixing")
+    lookup(OPTIMIZERS, optimizer, "optimizer")
+    make_loss = lookup(LOSSES, loss, "loss")
+    make_schedule = lookup(SCHEDULES, schedule, "schedule")
+    folder, classes = Path(folder), train[1].shape[1]
+    if auxiliary is not None:
+        model = _with_auxiliary(model, auxiliary.shape[1])
+    history = checkpoints.read_history(folder)
+    if history:
+        checkpoints.load_model(folder, len(history), model)
+    steps = math.ceil(len(train[0]) / batch_size)
+    weights = class_weights(train[1]) if class_weight == "balanced" else None
+    chances = drawing_chances(train[1]) if sampling == "balanced" else None
+    targets = smooth(train[1], label_smoothing) if label_smoothing else train[1]
+    if auxiliary is not None:
+        targets = np.concatenate([targets, auxiliary], axis=1)
+    factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
+    bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
+    first = 0
+    for stage in stages:
+        last = first + stage.epochs
+        wait = patience if stage is stages[-1] else None
+        started = time.perf_counter()
+        if _unfinished(history, first, last, monitor, wait):
+            set_trainable(model, stage.unfreeze, batch_norm)
+            feed = Feed(
+                model,
+                train[0],
+                validation[0],
+                augmentation=augmentation,
+                cache=cache,
+                epochs=stage.epochs,
+                seed=seed,
+                mixing=mixing,
+                mixing_alpha=mixing_alpha,
+                parallel=parallel,
+            )
+            rate = make_schedule(stage.learning_rate, steps * stage.epochs)
+            tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema, factors=factors)
+            if auxiliary is None:
+                feed.compile(tuned, make_loss())
+            else:
+                joint = joint_loss(make_loss(), classes, auxiliary_weight)
+                feed.compile(tuned, joint, first_accuracy(classes))
+            if len(history) > first:
+                checkpoints.load_optimizer(folder, len(history), feed.trainer)
+        while _unfinished(history, first, last, monitor, wait):
+            epoch = len(history)
+            if schedule == "plateau":
+                losses = [row["val_loss"] for row in history[first:]]
+                tuned.learning_rate = plateau(stage.learning_rate, losses)
+            row = {"epoch": epoch + 1, "stage": stage.name}
+            row |= _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances)
+            row |= _validate(feed, validation[1])
+            row["learning_rate"] = float(keras.ops.convert_to_numpy(tuned.learning_rate))
+            row["seconds"] = round(time.perf_counter() - started, 2)
+            started = time.perf_counter()
+            history.append(row)
+            checkpoints.save(folder, history, best_epoch(history, monitor), model, feed.trainer)
+            _log_to_tensorboard(folder, feed.trainer, row)
+            bar.write(_line(row), file=bar.fp)
+        first = last
+    bar.close()
+    checkpoints.load_model(folder, best_epoch(history, monitor), model)
+    return pd.DataFrame(history)
+
+
+def _with_auxiliary(model, classes):
+    """Return the classifier with a second output beside its own, from the same features."""
+    features = model.get_layer("emotion").input
+    second = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="auxiliary")
+    both = keras.layers.Concatenate(name="both", dtype="float32")([model.output, second(features)])
+    return keras.Model(model.input, both, name=model.name)
+
+
+def best_epoch(history, monitor):
+    """Return the number (from 1) of the first epoch with the best monitored value.
+
+    Args:
+        history: List of rows, or DataFrame, as `fit` returns.
+        monitor: Key of `MONITORS`.
+    """
+    values = (
+        list(history[monitor]) if hasattr(history, "columns") else [r[monitor] for r in history]
+    )
+    return values.index(MONITORS[monitor](values)) + 1
+
+
+def _unfinished(history, first, last, monitor, patience):
+    rows = history[first:]
+    if len(history) >= last or (rows and math.isnan(rows[-1]["loss"])):
+        return False
+    return not (patience and rows and len(rows) - best_epoch(rows, monitor) >= patience)
+
+
+def _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances):
+    before = bar.n
+    logs = feed.train_epoch(
+        targets,
+        weights,
+        epoch,
+        batch_size,
+        on_steps=lambda done: bar.update(before + done - bar.n),
+        chances=chances,
+    )
+    if not math.isfinite(logs["loss"]):
+        raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
+    return logs
+
+
+def _validate(feed, targets):
+    probabilities = feed.predict()[:, : targets.shape[1]]
+    labels = targets.argmax(axis=1)
+    log_probabilities = np.log(np.clip(probabilities, 1e-7, 1))
+    return {
+        "val_loss": float(-(targets * log_probabilities).sum(axis=1).mean()),
+        "val_accuracy": METRICS["accuracy"](labels, probabilities),
+        "val_macro_f1": METRICS["macro_f1"](labels, probabilities),
+    }
+
+
+def _log_to_tensorboard(folder, trainer, row):
+    if keras.backend.backend() != "tensorflow":
+        return  # Keras's callback writes through TensorFlow
+    board = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+    board.set_model(trainer)
+    epoch = row["epoch"] - 1
+    board.on_epoch_end(epoch, {k: v for k, v in row.items() if isinstance(v, float)})
+    board.on_train_end()
+
+
+def _progress(epochs, steps, done):
+    # Every ten seconds is often enough for a log file, and one line an epoch follows anyway.
+    interval = 0.5 if sys.stdout.isatty() else 10
+    return tqdm(
+        total=epochs * steps,
+        initial=done * steps,
+        desc="training",
+        unit="step",
+        mininterval=interval,
+        file=sys.stdout,
+    )
+
+
+def _line(row):
+    return (
+        f"epoch {row['epoch']:3d} {row['stage']:>5}  loss {row['loss']:.3f} "
+        f"accuracy {row['accuracy']:.3f}  validation: loss {row['val_loss']:.3f} "
+        f"accuracy {row['val_accuracy']:.3f} macro-F1 {row['val_macro_f1']:.3f}  "
+        f"{row['seconds']:.0f} s"
+    )

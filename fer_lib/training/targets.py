@@ -1,0 +1,134 @@
+"""Targets: what a classifier is fitted to, and how much each face counts."""
+
+import keras
+import numpy as np
+
+from fer_lib.evaluation import calibration
+
+CLASS_WEIGHTS = (None, "balanced")
+SAMPLING = (None, "balanced")
+
+# Focal: Lin et al. 2017, arXiv:1708.02002, equation 5, with alpha 0.25 and gamma 2. The
+# Kullback-Leibler divergence has the gradient of the cross-entropy, and is 0 where the
+# model gives the votes' own distribution.
+LOSSES = {
+    "crossentropy": keras.losses.CategoricalCrossentropy,
+    "focal": keras.losses.CategoricalFocalCrossentropy,
+    "kl": keras.losses.KLDivergence,
+}
+
+
+def class_weights(targets):
+    """Return one weight per face: inverse class frequency, 1 on average.
+
+    A class that has less than one face's share of the targets counts as one face.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+
+    Returns:
+        `float32` `(n,)`.
+    """
+    counts = targets.sum(axis=0)
+    per_class = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0)
+    return (targets @ per_class).astype(np.float32)
+
+
+def drawing_chances(targets):
+    """Return the probability of each face at which every class that occurs is equally likely.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+
+    Returns:
+        `float64` `(n,)`, summing to 1.
+    """
+    weights = class_weights(targets).astype(np.float64)
+    return weights / weights.sum()
+
+
+def smooth(targets, share):
+    """Return targets of which a share is spread evenly over all classes.
+
+    Szegedy et al. 2016, arXiv:1512.00567, section 7.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+        share: In [0, 1).
+    """
+    return targets * np.float32(1 - share) + np.float32(share / targets.shape[1])
+
+
+def align(targets, ids, wanted):
+    """Return other targets of the same faces in the order of these, 0 where there are none.
+
+    A row of zeros has no cross-entropy: what is not known is not learned.
+
+    Args:
+        targets: `float32` `(m, classes)`, rows summing to 1.
+        ids: Array `(m,)`: which face each row is of.
+        wanted: Array `(n,)`: the faces to return rows of.
+
+    Returns:
+        `float32` `(n, classes)`.
+
+    Raises:
+        ValueError: If less than half of the faces have other targets.
+
+    >>> align(np.eye(2, dtype="float32"), np.array([5, 3]), np.array([3, 4, 5])).tolist()
+    [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
+    """
+    places = {face: place for place, face in enumerate(ids.tolist())}
+    found = np.array([places.get(face, -1) for face in wanted.tolist()])
+    if (found < 0).mean() > 0.5:
+        raise ValueError(
+            f"auxiliary labels must be of the same faces: {(found >= 0).sum()} of {len(wanted)} "
+            "training faces have them."
+        )
+    return np.where(found[:, None] >= 0, targets[found], 0).astype(np.float32)
+
+
+def joint_loss(loss, classes, weight):
+    """Return the loss of a model with two outputs side by side.
+
+    Args:
+        loss: A Keras loss, of the first `classes` columns.
+        classes: Columns of the first output; the others are the second's.
+        weight: What the second output's cross-entropy is multiplied by.
+    """
+    crossentropy = keras.losses.CategoricalCrossentropy()
+
+    def joint(targets, answers):
+        first = loss(targets[:, :classes], answers[:, :classes])
+        return first + weight * crossentropy(targets[:, classes:], answers[:, classes:])
+
+    return joint
+
+
+def first_accuracy(classes):
+    """Return the metric `accuracy` of the first `classes` columns."""
+
+    def accuracy(targets, answers):
+        first = targets[:, :classes], answers[:, :classes]
+        return keras.metrics.categorical_accuracy(*first)
+
+    return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
+
+
+def distill(targets, probabilities, *, weight, temperature):
+    """Mix what teachers answer into the targets: knowledge distillation.
+
+    Hinton et al. 2015, arXiv:1503.02531, whose two losses are one here, since the cross-entropy
+    is linear in its target. The student's own temperature stays 1.
+
+    Args:
+        targets: `float32` `(n, classes)`, rows summing to 1.
+        probabilities: The teachers' mean answer, `(n, classes)`, columns in the same order.
+        weight: Share of the teachers, in [0, 1].
+        temperature: Of the teachers' answer; above 1 makes it more even.
+
+    Returns:
+        `float32` `(n, classes)`, rows summing to 1.
+    """
+    softened = calibration.apply_temperature(probabilities, temperature).astype(np.float32)
+    return np.float32(1 - weight) * targets + np.float32(weight) * softened

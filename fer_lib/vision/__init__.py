@@ -1,0 +1,1 @@
+"""Photographs, videos and cameras: from a picture to faces and their expressions."""

@@ -1,0 +1,320 @@
+"""experiment: what papermill may pass, what is refused, and which runs share a folder."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_lib.experiments import experiment
+from fer_lib.experiments.experiment import Experiment, from_notebook
+from fer_lib.models import attention, classifier
+from fer_lib.training import augmentation, devices, distribution, loop, mixing
+from support.places import ROOT, write_fer2013_csv
+
+FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
+NUMBERS = [name for name, field in FIELDS.items() if field.type in (int, float, int | None)]
+
+
+def namespace(injected=None, **values):
+    """What a notebook's globals() hold after its parameters cell and papermill's."""
+    cells = ["", "dataset = 'auto'\nepochs = 15  # Epochs in all"]
+    return dataclasses.asdict(Experiment()) | {"In": [*cells, *(injected or [])]} | values
+
+
+@pytest.mark.parametrize(
+    "name, given, stored",
+    [
+        ("learning_rate", "1e-4", 1e-4),
+        ("learning_rate", 1, 1.0),
+        ("epochs", "15", 15),
+        ("epochs", 15.0, 15),
+        ("patience", "None", None),
+        ("patience", None, None),
+        ("patience", "3", 3),
+        ("weights", "None", None),
+        ("class_weight", "None", None),
+        ("unfreeze", 100, "100"),  # what papermill makes of `-p unfreeze 100`
+        ("alpha", 1, 1.0),
+        ("deterministic", True, True),
+        ("deterministic", "True", True),
+        ("deterministic", "true", True),
+        ("deterministic", "false", False),
+        ("attention", "None", None),
+    ],
+)
+def test_what_papermill_passes_is_read_as_the_parameter_needs(name, given, stored):
+    value = getattr(Experiment(**{name: given}), name)
+    assert value == stored and type(value) is type(stored)
+
+
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        ("epochs", "many"),
+        ("epochs", 1.5),
+        ("epochs", "1.5"),
+        ("epochs", None),
+        ("epochs", "None"),
+        ("epochs", True),
+        ("epochs", [15]),
+        ("learning_rate", "fast"),
+        ("learning_rate", math.nan),
+        ("learning_rate", "inf"),
+        ("seed", 10**400),
+        ("dataset", None),
+        ("dataset", 1.5),
+        ("backbone", True),
+        ("unfreeze", ["all"]),
+        ("deterministic", 2),
+        ("deterministic", "yes"),
+        ("deterministic", None),
+        ("ema", True),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_name(name, given):
+    with pytest.raises(ValueError, match=f"^{name} must "):
+        Experiment(**{name: given})
+
+
+@pytest.mark.parametrize(
+    "name, given",
+    [
+        ("epochs", 0),
+        ("image_size", 31),
+        ("dropout", 1.0),
+        ("learning_rate", -1e-3),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("alpha", 0),
+        ("patience", 0),
+        ("label_smoothing", 1),
+        ("head_epochs", -1),
+        ("ema", 1),
+        ("layer_decay", 0),
+        ("layer_decay", 1.1),
+        ("mixing_alpha", 0),
+        ("distill_weight", 2),
+        ("distill_temperature", 0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_range(name, given):
+    with pytest.raises(ValueError, match=rf"{name} must lie in \[.*\]; got {given}"):
+        Experiment(**{name: given})
+
+
+def test_every_number_has_a_range():
+    assert set(NUMBERS) == set(experiment._RANGES)
+
+
+@pytest.mark.parametrize(
+    "name, given, nearest",
+    [
+        ("backbone", "mobilnet_v2", "mobilenet_v2"),
+        ("unfreeze", "tops", "top"),
+        ("batch_norm", "adapted", "adapt"),
+        ("optimizer", "adamW", "adamw"),
+        ("schedule", "cosin", "cosine"),
+        ("monitor", "val_f1", "val_macro_f1"),
+        ("class_weight", "balance", "balanced"),
+        ("augmentation", "standart", "standard"),
+        ("cache", "non", "none"),
+        ("mixed_precision", "bfloat", "bfloat16"),
+        ("unfreeze", "progresive", "progressive"),
+        ("attention", "cbm", "cbam"),
+        ("loss", "crossentropie", "crossentropy"),
+        ("sampling", "balance", "balanced"),
+        ("mixing", "mix", "mixup"),
+        ("distribute", "dat", "data"),
+        ("device", "gpus", "gpu"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest):
+    with pytest.raises(ValueError, match=f"Unknown .*{given}.*did you mean '{nearest}'"):
+        Experiment(**{name: given}).validate()
+
+
+@pytest.mark.parametrize(
+    "name, choices",
+    [
+        ("backbone", classifier.BACKBONES),
+        ("unfreeze", classifier.UNFREEZE),
+        ("batch_norm", classifier.BATCH_NORM),
+        ("optimizer", loop.OPTIMIZERS),
+        ("schedule", loop.SCHEDULES),
+        ("monitor", loop.MONITORS),
+        ("class_weight", loop.CLASS_WEIGHTS),
+        ("augmentation", augmentation.AUGMENTATIONS),
+        ("cache", loop.CACHE),
+        ("unfreeze", ["progressive"]),
+        ("attention", attention.ATTENTION),
+        ("loss", loop.LOSSES),
+        ("sampling", loop.SAMPLING),
+        ("mixing", mixing.MIXING),
+        ("distribute", distribution.MODES),
+        ("device", devices.DEVICES),
+    ],
+)
+def test_every_choice_of_the_library_is_valid(name, choices):
+    for choice in choices:
+        assert getattr(Experiment(**{name: choice}).validate(), name) == choice
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"backbone": "cnn4", "unfreeze": "progressive"}, "cnn4 has none: use unfreeze=.all"),
+        ({"backbone": "cnn4", "attention": "se"}, "cnn4 is none: use attention=None"),
+        ({"class_weight": "balanced", "sampling": "balanced"}, "twice: use one of them"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(**parameters).validate()
+
+
+def test_the_documented_parameters_are_the_fields():
+    arguments = Experiment.__doc__.split("Args:")[1].split("Raises:")[0]
+    documented = [
+        line.split(":")[0].strip() for line in arguments.splitlines() if line.startswith(" " * 8)
+    ]
+    assert [name for name in documented if name in FIELDS] == list(FIELDS)
+
+
+# names
+
+
+def test_the_same_parameters_have_the_same_name_however_they_were_written():
+    plain = Experiment(epochs=15, alpha=1.0, unfreeze="100", learning_rate=1e-4)
+    passed = Experiment(epochs="15", alpha=1, unfreeze=100, learning_rate="1e-4")
+    assert plain == passed and plain.name == passed.name
+
+
+def test_the_name_is_the_same_on_every_machine():
+    assert Experiment(dataset="fer2013").name.startswith("fer2013-mobilenet_v2-all-48px-s0-")
+    again = Experiment(**json.loads(json.dumps(dataclasses.asdict(Experiment()))))
+    assert again.name == Experiment().name
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("figures/*/*/experiment.json")), ids=str)
+def test_a_published_run_keeps_its_name(path):
+    published = json.loads(path.read_text())
+    assert Experiment(**published).name == path.parent.name
+    assert set(Experiment(**published).identity()) <= set(published) - {"results_dir"}
+
+
+def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
+    assert not {"attention", "ema", "deterministic"} & set(Experiment().identity())
+    assert Experiment(ema=0.99).identity() == Experiment().identity() | {"ema": 0.99}
+    assert Experiment(**Experiment(ema=0.99).identity()) == Experiment(ema=0.99)
+
+
+OTHERS = {
+    "attention": "se",
+    "layer_decay": 0.5,
+    "ema": 0.99,
+    "loss": "kl",
+    "sampling": "balanced",
+    "mixing": "mixup",
+    "distill_from": "teacher.tflite",
+    "distill_weight": 0.1,
+    "distribute": "none",
+    "device": "cpu",
+    "deterministic": True,
+    "dataset": "synthetic",
+    "backbone": "mobilenet",
+    "weights": None,
+    "unfreeze": "top",
+    "batch_norm": "frozen",
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "class_weight": "balanced",
+    "augmentation": "flip",
+    "test_time_augmentation": "flip",
+    "monitor": "val_loss",
+    "mixed_precision": "none",
+    "cache": "none",
+    "dropout": 0.5,
+    "label_smoothing": 0.1,
+    "image_size": 96,
+    "patience": 7,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FIELDS if name != "results_dir"])
+def test_every_parameter_that_makes_the_result_changes_the_name(name):
+    default = Experiment(mixing="cutmix", distill_from="a.tflite")
+    other = OTHERS[name] if name in OTHERS else getattr(default, name) + 1
+    assert dataclasses.replace(default, **{name: other}).name != default.name
+
+
+@pytest.mark.parametrize("name", ["mixing_alpha", "distill_weight", "distill_temperature"])
+def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
+    assert Experiment(**{name: 0.7}).name == Experiment().name
+    assert Experiment(**{name: 0.7}, mixing="mixup", distill_from="a.tflite").name != (
+        Experiment(mixing="mixup", distill_from="a.tflite").name
+    )
+
+
+def test_where_the_results_go_is_not_in_the_name():
+    assert Experiment(results_dir="elsewhere").name == Experiment().name
+    assert "results_dir" not in Experiment().identity()
+
+
+@given(st.text(min_size=1, max_size=80))
+def test_any_dataset_path_makes_a_safe_folder_name(path):
+    name = Experiment(dataset=path).name
+    assert "/" not in name and "\\" not in name and "\0" not in name
+    assert len(name.encode()) < 255 and name not in (".", "..")
+
+
+# the notebook
+
+
+def test_the_parameters_cell_becomes_the_experiment():
+    assert from_notebook(namespace()) == Experiment()
+    injected = ['# Parameters\nepochs = 3\nunfreeze = 100\nlearning_rate = "1e-4"\n']
+    passed = {"epochs": 3, "unfreeze": 100, "learning_rate": "1e-4"}
+    expected = Experiment(epochs=3, unfreeze="100", learning_rate=1e-4)
+    assert from_notebook(namespace(injected, **passed)) == expected
+
+
+def test_an_unknown_injected_parameter_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="Unknown parameter 'epoch'.*did you mean 'epochs'"):
+        from_notebook(namespace(["# Parameters\nepoch = 3\n"], epoch=3))
+    with pytest.raises(ValueError, match="did you mean 'learning_rate'"):
+        from_notebook(namespace(["# Parameters\nseed = 1\nlearningrate = 0.1\n"]))
+
+
+def test_variables_of_other_cells_are_not_taken_for_parameters():
+    assert from_notebook(namespace(["epoch = 3\n"], epoch=3)) == Experiment()
+
+
+def test_a_missing_parameter_is_refused_by_name():
+    incomplete = namespace()
+    del incomplete["seed"]
+    with pytest.raises(ValueError, match="must define seed"):
+        from_notebook(incomplete)
+
+
+def test_a_bad_choice_in_the_notebook_is_refused():
+    with pytest.raises(ValueError, match="Unknown backbone 'resnet'"):
+        from_notebook(namespace(backbone="resnet"))
+
+
+def test_without_ipython_the_cells_are_not_missed():
+    assert from_notebook(dataclasses.asdict(Experiment())) == Experiment()
+
+
+def test_the_split_seed_draws_what_is_held_out(tmp_path):
+    data = str(write_fer2013_csv(tmp_path / "fer2013.csv"))
+    usual, again, other = (Experiment(dataset=data, split_seed=n).load_data() for n in (0, 0, 1))
+    np.testing.assert_array_equal(usual["validation"].ids, again["validation"].ids)
+    assert set(usual["validation"].ids) != set(other["validation"].ids)
+    np.testing.assert_array_equal(usual["test"].ids, other["test"].ids)  # the official one
+    assert "split_seed" not in Experiment(dataset=data).identity()
+    with pytest.raises(ValueError, match="split_seed is for faces .* leave it at 0"):
+        Experiment(dataset="synthetic", split_seed=1).validate()

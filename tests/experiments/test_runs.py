@@ -1,0 +1,235 @@
+"""runs: what is read from a folder of results, finished or not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fer_lib import storage
+from fer_lib.data import synthetic
+from fer_lib.emotions import FER7
+from fer_lib.experiments import runs
+from fer_lib.experiments.experiment import Experiment
+from support.finished_runs import write_run
+
+
+def test_a_folder_without_an_experiment_is_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a run's folder: it has no experiment.json"):
+        runs.load_run(tmp_path)
+
+
+def test_a_run_reads_what_is_in_its_folder(tmp_path):
+    result = write_run(tmp_path, unfreeze="100", seed=3)
+    assert result.finished and result.folder == tmp_path / result.experiment.name
+    assert result.experiment == Experiment(
+        dataset="synthetic", weights=None, unfreeze="100", seed=3
+    )
+    assert result.history.stage.tolist() == ["100"] * 3  # text, not a number
+    assert set(result.predictions) == {"ids", "labels", "probabilities"}
+    accuracy = (
+        result.predictions["probabilities"].argmax(1) == result.predictions["labels"]
+    ).mean()
+    assert result.scores["test"]["accuracy"]["value"] == pytest.approx(accuracy)
+
+
+def test_a_figure_s_title_names_data_weights_and_what_trained(tmp_path):
+    result = write_run(tmp_path, unfreeze="100", image_size=96, seed=3)
+    title = result.title()
+    for part in ("synthetic test", "mobilenet_v2 1.0", "100", "96 px", "seed 3", "ImageNet"):
+        assert part in title
+    assert "some_file" not in title and result.started_from() == "ImageNet"
+
+
+def test_the_scores_table_has_an_interval_for_each_headline_score(tmp_path):
+    result = write_run(tmp_path)
+    table = result.scores_table()
+    assert list(table.index) == list(runs.HEADLINE)
+    assert list(table.columns) == [f"synthetic {s} (n = 140)" for s in ("test", "validation")]
+    score = result.scores["test"]["macro_f1"]
+    expected = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+    assert table.loc["macro_f1"].iloc[0] == expected
+
+
+def test_the_runs_table_has_a_row_for_every_run_in_every_state(tmp_path):
+    write_run(tmp_path, unfreeze="all", epochs=3)
+    write_run(tmp_path / "more", unfreeze="100", epochs=2, finished=False)
+    write_run(tmp_path, unfreeze="top", epochs=0, finished=False)
+    table = runs.runs_table(tmp_path)
+    assert table.unfreeze.tolist() == ["top", "100", "all"]
+    assert table.state.tolist() == ["not started", "epoch 2 of 15", "finished"]
+    assert table.minutes.tolist()[1:] == [1.0, 1.5]
+    finished = table.iloc[2]
+    assert finished.accuracy_low <= finished.accuracy <= finished.accuracy_high
+    assert finished.started_from == "ImageNet, some_file.h5, sha256 0123" and finished.n == 140
+    assert table.accuracy.isna().tolist() == [True, True, False]
+    assert set(Experiment().identity()) <= set(table.columns)
+
+
+def test_a_later_parameter_stands_at_its_default_beside_runs_that_set_it(tmp_path):
+    for split_seed in (0, 1):
+        write_run(tmp_path, split_seed=split_seed)
+    table = runs.runs_table(tmp_path)
+    assert sorted(table.split_seed) == [0, 1] and "ema" not in table
+
+
+def test_the_runs_table_of_an_empty_folder_is_empty(tmp_path):
+    assert runs.runs_table(tmp_path).empty and runs.runs_table(tmp_path / "none").empty
+
+
+def test_the_summary_shows_intervals_of_finished_runs_alone(tmp_path):
+    write_run(tmp_path, unfreeze="all")
+    write_run(tmp_path, unfreeze="top", epochs=0, finished=False)
+    summary = runs.summary_table(runs.runs_table(tmp_path))
+    cells = summary["accuracy [95 % interval]"].tolist()
+    assert cells[0] == "" and cells[1].startswith("0.") and cells[1].endswith("]")
+    assert summary.state.tolist() == ["not started", "finished"]
+
+
+def test_a_table_of_unfinished_runs_can_be_summed_up(tmp_path):
+    write_run(tmp_path, epochs=0, finished=False)
+    assert len(runs.summary_table(runs.runs_table(tmp_path))) == 1
+
+
+def test_runs_are_found_by_pattern_in_the_order_of_a_table(tmp_path):
+    for unfreeze in ("all", "progressive", "top", "100"):
+        for image_size in (96, 48):
+            write_run(tmp_path, unfreeze=unfreeze, image_size=image_size)
+    write_run(tmp_path, unfreeze="top", seed=5, finished=False)
+    found = runs.find_runs(tmp_path, "*-48px-*")
+    modes = [result.experiment.unfreeze for result in found.values()]
+    assert modes == ["top", "100", "progressive", "all"]
+    assert all(label == result.label() for label, result in found.items())
+    assert len(runs.find_runs(tmp_path)) == 8
+    with pytest.raises(FileNotFoundError, match="No finished run .* matches 'ck"):
+        runs.find_runs(tmp_path, "ck*")
+
+
+def test_runs_with_the_same_label_are_told_apart_by_what_differs(tmp_path):
+    for attention in (None, "mha", "se"):
+        write_run(tmp_path, attention=attention, image_size=64)
+    label = "mobilenet_v2 1.0, all, 64 px, seed 0"
+    assert set(runs.find_runs(tmp_path)) == {
+        f"{label}, attention {attention}" for attention in (None, "mha", "se")
+    }
+
+
+def test_runs_that_differ_in_more_are_told_apart_by_their_hash(tmp_path):
+    several = ({}, {"dropout": 0.1}, {"ema": 0.9}, {"learning_rate": 0.1})
+    names = {write_run(tmp_path, **parameters).folder.name for parameters in several}
+    labels = list(runs.find_runs(tmp_path))
+    assert len(labels) == 4 and {label[-8:] for label in labels} == {name[-8:] for name in names}
+
+
+def test_scores_that_an_older_version_did_not_have_are_missing_in_the_tables(tmp_path):
+    new, old = write_run(tmp_path, seed=1), write_run(tmp_path, seed=2)
+    scores = storage.read_json(old.folder / "scores.json")
+    for split in ("test", "validation"):
+        for name in ("brier_score", "expected_calibration_error", "reliability"):
+            del scores[split][name]
+    storage.write_json(old.folder / "scores.json", scores)
+    table = runs.runs_table(tmp_path)
+    assert table.brier_score.isna().tolist() == [False, True]
+    assert table.accuracy.notna().all()
+    assert table.brier_score[0] == new.scores["test"]["brier_score"]["value"]
+    assert runs.load_run(old.folder).scores_table().loc["brier_score"].tolist() == ["–", "–"]
+    assert len(runs.summary_table(table)) == 2
+
+
+def test_the_runs_table_tells_what_chooses_a_run_and_what_it_costs(tmp_path):
+    result = write_run(tmp_path)
+    scores = result.scores | {"parameters": 1200, "multiply_adds": 34000}
+    storage.write_json(result.folder / "scores.json", scores)
+    row = runs.runs_table(tmp_path).iloc[0]
+    assert row.validation_macro_f1 == result.scores["validation"]["macro_f1"]["value"]
+    assert (row.parameters, row.multiply_adds) == (1200, 34000)
+
+
+def test_runs_of_the_same_faces_are_put_side_by_side(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path, seed=seed, answers=seed, validation=True)
+    found = runs.find_runs(tmp_path)
+    for split in ("test", "validation"):
+        labels, answers, label_set = runs.same_faces(found, split)
+        assert list(answers) == list(found) and label_set == FER7
+        for label, run in found.items():
+            np.testing.assert_array_equal(answers[label], run.predictions["probabilities"])
+        np.testing.assert_array_equal(labels, run.predictions["labels"])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"shuffled": True}, "other ids of the faces"),
+        ({"label_set": FER7[::-1]}, "other emotions or another order of them"),
+        ({"validation": False}, "validation: the runs have other ids"),
+    ],
+)
+def test_runs_of_other_faces_are_told_apart(tmp_path, change, reason):
+    run = write_run(tmp_path / "a", validation=True)
+    other = write_run(tmp_path / "b", **{"validation": True} | change)
+    with pytest.raises(ValueError, match=reason):
+        runs.same_faces({"one": run, "two": other}, "validation")
+
+
+def test_other_labels_of_the_same_ids_are_told(tmp_path):
+    run, other = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    arrays = other.predictions | {"labels": (other.predictions["labels"] + 1) % 7}
+    np.savez(other.folder / "predictions.npz", **arrays)
+    found = {"one": run, "two": runs.load_run(other.folder)}
+    with pytest.raises(ValueError, match="two can not be compared with one .* other labels of"):
+        runs.same_faces(found)
+
+
+def test_comparable_runs_hold_predictions_of_the_same_faces(tmp_path):
+    found = {name: write_run(tmp_path / name) for name in ("a", "b", "bare")}
+    found["shuffled"] = write_run(tmp_path / "shuffled", shuffled=True)
+    (found["bare"].folder / "predictions.npz").unlink()
+    assert list(runs.comparable(found, "a")) == ["a", "b"]
+    assert list(runs.comparable(found, "shuffled")) == ["shuffled"]
+    assert runs.comparable(found, "bare") == {}
+    assert found["a"].has_predictions and not found["bare"].has_predictions
+
+
+def test_rivals_report_on_the_same_faces_and_come_best_first(tmp_path):
+    found = {name: write_run(tmp_path / name, validation=True) for name in "abcd"}
+    for name, value in zip("abcd", (0.5, 0.4, 0.6, 0.9), strict=True):
+        found[name].scores["validation"]["macro_f1"]["value"] = value
+    found["d"].scores["test_name"] = "other faces"
+    assert runs.rivals(found, "a") == ["c", "b"]
+    assert runs.rivals(found, "d") == []
+
+
+def test_mistakes_are_the_most_confident_ones_first(tmp_path):
+    result, faces = write_run(tmp_path), synthetic.make_faces(140)
+    faces = dataclasses.replace(faces, labels=result.predictions["labels"])
+    mistakes = result.mistakes(faces, count=10)
+    assert len(mistakes["images"]) == 10 and (np.diff(mistakes["confidence"]) <= 0).all()
+    assert (mistakes["predicted"] != mistakes["labels"]).all()
+    rows = mistakes["ids"]
+    np.testing.assert_array_equal(mistakes["images"], faces.images[rows])
+    np.testing.assert_array_equal(mistakes["labels"], faces.classes[rows])
+    values = result.predictions["probabilities"]
+    wrong = values.argmax(1) != result.predictions["labels"]
+    assert mistakes["confidence"][0] == values.max(1)[wrong].max()
+
+
+def test_mistakes_on_other_faces_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="does not hold the faces that"):
+        write_run(tmp_path).mistakes(synthetic.make_faces(140)[::-1])
+
+
+def test_mistakes_on_faces_of_other_labels_are_refused(tmp_path):
+    faces = synthetic.make_faces(140)
+    relabelled = dataclasses.replace(faces, labels=(faces.labels + 1) % 7)
+    with pytest.raises(ValueError, match="does not hold the faces"):
+        write_run(tmp_path).mistakes(relabelled)
+
+
+def test_a_run_saves_its_figures_with_it(tmp_path):
+    import matplotlib.pyplot as plt
+
+    result = write_run(tmp_path)
+    ax = plt.subplots()[1]
+    assert result.save_figure(ax, "curves") is ax
+    names = {path.name for path in (result.folder / "figures").iterdir()}
+    assert names == {"curves.png", "curves.pdf"}

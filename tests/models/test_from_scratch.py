@@ -1,0 +1,87 @@
+"""networks: the published ones are as published, ours is small; test_backbones has the contract."""
+
+import keras
+import numpy as np
+import pytest
+
+from fer_lib.data import synthetic
+from fer_lib.models import classifier
+from fer_lib.models.classifier import build_classifier
+from fer_lib.models.from_scratch import NETWORKS
+
+
+def convolutions(model):
+    return [layer for layer in model.layers if type(layer) is keras.layers.Conv2D]
+
+
+def names_of(model, kind):
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+@pytest.mark.parametrize("name, parameters", [("cnn5x5", 1_485_831), ("cnn4", 4_478_727)])
+def test_a_published_network_has_the_published_number_of_parameters(name, parameters):
+    assert build_classifier(name).count_params() == parameters
+
+
+def test_cnn5x5_is_the_published_sequence():
+    model = build_classifier("cnn5x5")
+    assert [(c.filters, c.kernel_size[0]) for c in convolutions(model)] == [
+        (64, 5), (64, 3), (64, 3), (128, 3), (128, 3),
+    ]  # fmt: skip
+    pools = [layer for layer in model.layers if "pool" in layer.name]
+    assert [(type(p).__name__, p.pool_size[0], p.strides[0]) for p in pools] == [
+        ("MaxPooling2D", 5, 2), ("AveragePooling2D", 3, 2), ("AveragePooling2D", 3, 2),
+    ]  # fmt: skip
+    assert [d.units for d in names_of(model, keras.layers.Dense)] == [1024, 1024, 7]
+    assert [d.rate for d in names_of(model, keras.layers.Dropout)] == [0.2, 0.2]
+
+
+def test_cnn10_has_ten_normalised_convolutions_and_three_normalised_dense_layers():
+    model = build_classifier("cnn10", dropout=0.4)
+    widths = [c.filters for c in convolutions(model)]
+    assert widths == [w for width in (32, 64, 128, 256, 512) for w in (width, width)]
+    assert len(names_of(model, keras.layers.BatchNormalization)) == 10
+    assert [d.units for d in names_of(model, keras.layers.Dense)] == [512, 256, 128, 7]
+    assert len(names_of(model, keras.layers.LayerNormalization)) == 3
+    assert [d.rate for d in names_of(model, keras.layers.Dropout)] == [0.4] * 3
+
+
+def test_mini_xception_and_ours_are_small():
+    assert build_classifier("mini_xception").count_params() < 60_000
+    assert build_classifier("se_resnet").count_params() <= 3_500_000
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_grey_faces_of_48_are_taken_as_they_are(name):
+    model = build_classifier(name)
+    prepared = [layer.name for layer in model.layers if layer.name in classifier.INPUT_LAYERS]
+    assert prepared == ["face", "face_channel", "rescale"]
+    assert convolutions(model)[0].input.shape == (None, 48, 48, 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_same_seed_makes_the_same_network(name):
+    values = []
+    for _ in range(2):
+        keras.utils.set_random_seed(4)
+        values.append([np.array(w) for w in build_classifier(name).trainable_weights])
+    for first, second in zip(*values, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_ours_learns_synthetic_faces():
+    keras.utils.set_random_seed(0)
+    faces = synthetic.make_faces(140, seed=0)
+    model = build_classifier("se_resnet", dropout=0)
+    model.compile(keras.optimizers.Adam(2e-3), "categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(faces.images, faces.targets, batch_size=28, epochs=4, verbose=0).history
+    assert history["accuracy"][-1] > 0.5 > 0.35 > history["accuracy"][0]
+
+
+def test_mini_xception_trains_on_batches_of_changing_size():
+    """Its shortcut as one convolution of stride 2 crashed the process on a CPU."""
+    faces = synthetic.make_faces(14, seed=0)
+    model = build_classifier("mini_xception")
+    model.compile("sgd", "categorical_crossentropy")
+    for part in (slice(0, 8), slice(8, 14), slice(0, 8)):
+        assert np.isfinite(model.train_on_batch(faces.images[part], faces.targets[part]))

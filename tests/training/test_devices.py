@@ -1,0 +1,108 @@
+"""devices: what is asked for and not there is said; here there is a CPU alone."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from fer_lib.training import devices
+from support.places import ROOT
+
+on_tensorflow = keras.backend.backend() == "tensorflow"
+
+
+def test_the_cpu_and_whatever_there_is_are_to_be_had():
+    devices.choose("auto")
+    if not devices.on_gpu():
+        devices.choose("cpu")
+
+
+def test_a_gpu_that_is_not_there_is_missed_with_the_reason(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    with pytest.raises(ValueError, match="sees none, only cpu:0.*VISIBLE_DEVICES is '-1'.*nvidia"):
+        devices.choose("gpu")
+
+
+def test_a_gpu_in_use_can_not_be_left_out_any_more(monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+    with pytest.raises(ValueError, match="too late.*CUDA_VISIBLE_DEVICES=-1"):
+        devices.choose("cpu")
+    devices.choose("gpu")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ValueError, match="Unknown device 'cuda'.*Known: 'auto', 'cpu', 'gpu'"):
+        devices.choose("cuda")
+
+
+class ResourceExhaustedError(Exception):
+    """Named like TensorFlow's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResourceExhaustedError("failed to allocate memory"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 10 bytes."),
+    ],
+)
+def test_too_large_a_batch_is_explained(error):
+    with pytest.raises(MemoryError, match="batch_size=96 does not fit.*try batch_size=48") as seen:
+        with devices.explaining_memory(96):
+            raise error
+    assert seen.value.__cause__ is error
+
+
+def test_a_batch_of_one_can_not_be_halved():
+    with pytest.raises(MemoryError, match="try a smaller image_size"):
+        with devices.explaining_memory(1):
+            raise ResourceExhaustedError
+
+
+def test_other_errors_are_left_as_they_are():
+    with pytest.raises(ValueError, match="^lower learning_rate$"):
+        with devices.explaining_memory(96):
+            raise ValueError("lower learning_rate")
+
+
+@pytest.mark.skipif(on_tensorflow, reason="TensorFlow can")
+def test_determinism_is_refused_where_it_can_not_be_had():
+    with pytest.raises(ValueError, match="XLA_FLAGS"):
+        devices.make_deterministic()
+
+
+CODE = """
+import sys
+from fer_lib import runner, synthetic
+from fer_lib.experiment import Experiment
+from tensorflow.python.framework import config
+from support.tiny_backbone import installed
+
+counts = {"train": 64, "validation": 35, "test": 35}
+data = {s: synthetic.make_faces(n, seed=n) for s, n in counts.items()}
+with installed():
+    for folder in sys.argv[1:]:
+        this = Experiment(
+            dataset="synthetic", backbone="tiny", weights=None, image_size=32, epochs=2,
+            batch_size=32, deterministic=True, augmentation="strong", results_dir=folder,
+        )
+        runner.run(this, data)
+print(config.is_op_determinism_enabled())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not on_tensorflow, reason="of TensorFlow")
+def test_a_deterministic_run_has_the_same_scores_twice(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    command = [sys.executable, "-c", CODE, *folders]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("True")
+    one, two = (next(folder.glob("*/scores.json")).read_bytes() for folder in folders)
+    assert one == two

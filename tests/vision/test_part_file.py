@@ -1,0 +1,97 @@
+"""The growing table: what was saved survives, and comes back bit for bit."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_lib.vision import photos
+from fer_lib.vision.part_file import PartFile, part_names
+
+LABELS = ("happy", "sad")
+CALL = {"source": "a.mp4", "every": 1}
+
+
+def row(frame, face=None, likely=0.1, source='a, "b"\nü.mp4'):
+    at = {"source": source, "frame": frame, "seconds": frame / 3}
+    if face is None:
+        return at | {"emotion": "", "note": "no face found"}
+    box = {"face": face, "x": 1, "y": 2, "width": 3, "height": 4, "detection_score": float("nan")}
+    said = {"emotion": "sad", "unsure": True, "note": ""}
+    return at | box | said | {"happy": likely, "sad": 1 - likely}
+
+
+def test_the_table_is_that_of_the_rows(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    rows = [row(0, 1, 1 / 3), row(0, 2, 1e-9), row(1), row(2, 1, 0.1 + 0.2)]
+    for one in rows:
+        part.append([one], None)
+    wanted = photos.faces_table(rows, LABELS)
+    pd.testing.assert_frame_equal(part.table(), wanted, check_exact=True)
+    part.remove()
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_probabilities_come_back_bit_for_bit(tmp_path_factory, values):
+    part = PartFile(tmp_path_factory.mktemp("p") / "t.csv", LABELS, CALL)
+    part.append([row(n, 1, value) for n, value in enumerate(values)], None)
+    np.testing.assert_array_equal(part.table()["happy"], values)
+    part.close()
+
+
+def test_what_was_not_saved_is_dropped_and_what_was_goes_on(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1), row(0, 2)], {"next": 1})
+    part.append([row(1)], {"next": 2})
+    part.save()
+    part.append([row(2, 1)], {"next": 3})
+    part._file.flush()  # a kill: neither saved nor closed
+    again = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    assert again.state == {"next": 2}
+    frames = list(again.frames())
+    assert [[r["face"] for r in rows] for rows in frames] == [[1, 2], [""]]
+    assert frames[0][0]["x"] == 1 and frames[0][0]["unsure"] is True
+    assert frames[0][0]["sad"] == 0.9 and frames[1][0]["emotion"] == ""
+    again.append([row(2, 5)], {"next": 3})
+    assert again.table()["face"].dropna().tolist() == [1, 2, 5]
+    again.close()
+
+
+def test_rows_appended_later_are_not_among_the_frames_of_before(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    part.close()
+    again = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    frames = again.frames()
+    first = next(frames)
+    again.append([row(1, 1)], {"next": 2})
+    assert [first, *frames] == [first]
+    again.close()
+
+
+def test_the_state_is_saved_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_lib.vision.part_file.SAVE_EVERY", 0)
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    saved = json.loads(part_names(tmp_path / "t.csv")[1].read_text())
+    assert saved["state"] == {"next": 1}
+    part.close()
+
+
+def test_a_part_of_another_call_is_refused_and_kept(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    part.close()
+    before = part.path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"t\.part\.csv is part of another run \(every"):
+        PartFile(tmp_path / "t.csv", LABELS, CALL | {"every": 2})
+    assert part.path.read_bytes() == before
+
+
+def test_a_table_and_its_part_have_different_names():
+    assert [p.name for p in part_names("a/faces.json")] == ["faces.part.csv", "faces.part.json"]
