@@ -74,11 +74,6 @@ def main(arguments=None):
     sweep.add_argument("--status", action="store_true", help="only tell how far each point is")
     sweep.add_argument("--collect", metavar="FILE", help="only write the finished runs to a CSV")
     sweep.set_defaults(function=_sweep)
-    bench = commands.add_parser("benchmark", help="measure speed and memory on this machine")
-    bench.add_argument("--only", nargs="+", metavar="NAME", help="these benchmarks alone")
-    bench.add_argument("--json", metavar="FILE", help="also write the rows (.json or .csv)")
-    bench.add_argument("--full", action="store_true", help="at the size of README's table")
-    bench.set_defaults(function=_benchmark)
     options = parser.parse_args(arguments)
     try:
         return options.function(options)
@@ -219,19 +214,6 @@ def _sweep(options):
     local.stop_on_terminate()
     states = local.run(grid, workers=options.workers, cores=options.cores, show=show)
     return int(any(state == "failed" for state in states.values()))
-
-
-def _benchmark(options):
-    from fer_lib.benchmark import check_path, run_benchmarks, save
-
-    if options.json:
-        check_path(options.json)
-    rows = run_benchmarks(
-        options.only, full=options.full, show=lambda text: print(text, flush=True)
-    )
-    if options.json:
-        save(rows, options.json)
-    return int(any(row["case"] == "failed" for row in rows))
 
 
 if __name__ == "__main__":

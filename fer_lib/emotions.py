@@ -1,8 +1,8 @@
 """Emotion names: the label sets of the field, their spellings, and one colour each."""
 
-import difflib
-
 import numpy as np
+
+from fer_lib.choices import lookup
 
 FER7 = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 FERPLUS8 = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear", "contempt")
@@ -38,24 +38,6 @@ DROPPED = "left out by drop_classes"
 _CANONICAL = {name: name for name in SPELLINGS} | {
     spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings
 }
-
-
-def suggest(name, known):
-    """Return `"; did you mean 'x'?"` for the known name nearest to `name`, or `""`."""
-    near = difflib.get_close_matches(str(name).lower(), [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def lookup(table, name, what):
-    """Return `table[name]`.
-
-    Raises:
-        ValueError: If the name is unknown; the message lists the keys and the nearest one.
-    """
-    if name not in table:
-        keys = ", ".join(map(repr, table))
-        raise ValueError(f"Unknown {what} {name!r}. Known: {keys}{suggest(name, table)}")
-    return table[name]
 
 
 def canonical(name):

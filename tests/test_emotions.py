@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fer_lib import emotions
-from fer_lib.emotions import CKPLUS7, FER7, FERPLUS8, LABEL_SETS, canonical, lookup, suggest
+from fer_lib.choices import lookup, suggest
+from fer_lib.emotions import CKPLUS7, FER7, FERPLUS8, LABEL_SETS, canonical
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fer_lib.audit.checks import Finding
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.evaluation import metrics
 from fer_lib.experiments import runs
 

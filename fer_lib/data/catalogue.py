@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from fer_lib import emotions
+from fer_lib.choices import lookup
 from fer_lib.data import combine, splits
 from fer_lib.data.combine import mix
 from fer_lib.data.datasets.cards import SPLITS, Card, Dataset, home
@@ -95,9 +96,7 @@ def load_dataset(name_or_path, *, drop_classes=(), **options):
         return combine.without(load_path(name_or_path, drop_folders=other, **options), known)
     if isinstance(name_or_path, os.PathLike) or os.sep in name_or_path:
         raise FileNotFoundError(f"No data at {name_or_path}: there is no such file or folder.")
-    return emotions.lookup(
-        DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)"
-    )
+    return lookup(DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)")
 
 
 def resolve_auto():
@@ -128,7 +127,7 @@ def describe(name, loaded=None):
     """
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
-    _, card, folder = emotions.lookup(DATASETS, name, "data set")
+    _, card, folder = lookup(DATASETS, name, "data set")
     lines = [
         card.title,
         f"Source: {card.source}",

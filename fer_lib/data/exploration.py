@@ -6,6 +6,7 @@ To add a map of faces: write `name(rows, seed) -> float array (n, 2)` and put it
 import numpy as np
 
 from fer_lib import emotions, storage
+from fer_lib.choices import lookup
 from fer_lib.data import duplicates
 from fer_lib.data.datasets import ferplus
 from fer_lib.data.datasets.cards import home
@@ -208,7 +209,7 @@ def embedding(images, method="pca", *, seed=0):
     Returns:
         Float array of shape `(n, 2)`, in units without meaning.
     """
-    place = emotions.lookup(EMBEDDINGS, method, "embedding")
+    place = lookup(EMBEDDINGS, method, "embedding")
     if len(images) < 3:
         raise ValueError(f"A map needs at least 3 faces; got {len(images)}.")
     return place(standardised(images), seed)

@@ -9,8 +9,8 @@ import warnings
 
 import numpy as np
 
+from fer_lib.choices import lookup
 from fer_lib.data.duplicates import duplicate_groups, near_duplicate_groups
-from fer_lib.emotions import lookup
 
 # Where an image stands in two splits, the first of them keeps it.
 _PRECEDENCE = ("test", "validation", "train")
@@ -105,7 +105,7 @@ def drop_duplicates(parts, *, near_duplicates=True):
         `"repeated"` and `"conflicting labels"` (all copies of an image of unknown class).
     """
     for split in parts:
-        lookup(dict.fromkeys(_PRECEDENCE), split, "split")
+        lookup(_PRECEDENCE, split, "split")
     present = [split for split in _PRECEDENCE if split in parts]
     images = np.concatenate([parts[split].images for split in present])
     exact = duplicate_groups(images)

@@ -5,7 +5,7 @@ To add a set of views: one entry in `VIEWS`, a function from faces to the list o
 
 import numpy as np
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 
 def _as_it_is(images):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import emotions
+from fer_lib.choices import lookup
 from fer_lib.data import catalogue, duplicates
 from fer_lib.data.combine import without
 from fer_lib.evaluation import metrics
@@ -57,9 +58,9 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
     from tqdm import tqdm
 
     for name in whole:
-        emotions.lookup(loaded, name, "data set to score as a whole (whole)")
+        lookup(loaded, name, "data set to score as a whole (whole)")
     for name in trained_on or {}:
-        emotions.lookup(models, name, "model (trained_on)")
+        lookup(models, name, "model (trained_on)")
     sources = {name: _source(name, model, trained_on) for name, model in models.items()}
     training = {name: _training_images(models[name], sources[name], loaded) for name in models}
     pairs = [(name, dataset) for name in models for dataset in loaded]

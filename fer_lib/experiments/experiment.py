@@ -8,7 +8,7 @@ import math
 import types
 import typing
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -232,22 +232,22 @@ class Experiment:
 
         lookup(classifier.BACKBONES, self.backbone, "backbone")
         lookup({None: None} | catalogue.DATASETS, self.auxiliary, "auxiliary data set")
-        lookup(dict.fromkeys((*classifier.UNFREEZE, "progressive")), self.unfreeze, "unfreeze mode")
-        lookup(dict.fromkeys(classifier.BATCH_NORM), self.batch_norm, "batch_norm mode")
+        lookup((*classifier.UNFREEZE, "progressive"), self.unfreeze, "unfreeze mode")
+        lookup(classifier.BATCH_NORM, self.batch_norm, "batch_norm mode")
         lookup(loop.OPTIMIZERS, self.optimizer, "optimizer")
         lookup(loop.SCHEDULES, self.schedule, "schedule")
         lookup(loop.MONITORS, self.monitor, "monitor")
-        lookup(dict.fromkeys((None, *attention.ATTENTION)), self.attention, "attention")
+        lookup((None, *attention.ATTENTION), self.attention, "attention")
         lookup(loop.LOSSES, self.loss, "loss")
-        lookup(dict.fromkeys(loop.CLASS_WEIGHTS), self.class_weight, "class_weight")
-        lookup(dict.fromkeys(loop.SAMPLING), self.sampling, "sampling")
-        lookup(dict.fromkeys((None, *loop.MIXING)), self.mixing, "mixing")
-        lookup(dict.fromkeys(loop.CACHE), self.cache, "cache mode")
+        lookup(loop.CLASS_WEIGHTS, self.class_weight, "class_weight")
+        lookup(loop.SAMPLING, self.sampling, "sampling")
+        lookup((None, *loop.MIXING), self.mixing, "mixing")
+        lookup(loop.CACHE, self.cache, "cache mode")
         lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
         lookup(test_time.VIEWS, self.test_time_augmentation, "test-time augmentation")
-        lookup(dict.fromkeys(MIXED_PRECISION), self.mixed_precision, "mixed_precision mode")
-        lookup(dict.fromkeys(distribution.MODES), self.distribute, "distribute mode")
-        lookup(dict.fromkeys(devices.DEVICES), self.device, "device")
+        lookup(MIXED_PRECISION, self.mixed_precision, "mixed_precision mode")
+        lookup(distribution.MODES, self.distribute, "distribute mode")
+        lookup(devices.DEVICES, self.device, "device")
         self._check_combinations(classifier.BACKBONES[self.backbone])
         return self
 
@@ -287,7 +287,7 @@ def from_notebook(namespace):
     """
     names = [field.name for field in dataclasses.fields(Experiment)]
     for name in _injected(namespace):
-        lookup(dict.fromkeys(names), name, "parameter")
+        lookup(names, name, "parameter")
     missing = [name for name in names if name not in namespace]
     if missing:
         raise ValueError(f"The parameters cell must define {', '.join(missing)}.")

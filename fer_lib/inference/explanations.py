@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib import emotions
+from fer_lib.choices import lookup
 from fer_lib.inference.activation_maps import (
     check_faces,
     class_activation_maps,
@@ -125,7 +126,7 @@ def explainer(method, predictor, **options):
     Raises:
         ValueError: If the method is unknown, or needs the layers of a file that has none.
     """
-    function = emotions.lookup(METHODS, method, "explanation")
+    function = lookup(METHODS, method, "explanation")
     if method == "occlusion":
         return functools.partial(function, predictor.predict, **options)
     path = getattr(predictor, "path", None)
@@ -177,7 +178,7 @@ def average_maps(explain, faces, probabilities, label_set, *, of="correct"):
     if len(predicted) != len(faces):
         raise ValueError(f"probabilities has {len(predicted)} rows for {len(faces)} faces.")
     choices = {"correct": true == predicted, "true": true >= 0, "predicted": predicted >= 0}
-    kept = np.flatnonzero(emotions.lookup(choices, of, "choice of faces (of)"))
+    kept = np.flatnonzero(lookup(choices, of, "choice of faces (of)"))
     classes = predicted if of == "predicted" else true
     if not len(kept):
         raise ValueError(f"of={of!r} leaves no face of {faces.name} to average over.")

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_lib import __version__, storage
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.inference import litert
 from fer_lib.inference.predictor import Predictor, load_predictor, sidecar
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib import storage
-from fer_lib.emotions import lookup, suggest
+from fer_lib.choices import lookup, suggest
 from fer_lib.inference import litert
 
 # Name → file of a model that ships with the package.

@@ -11,7 +11,7 @@ import math
 import keras
 from keras import layers
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.models.attention import ATTENTION
 from fer_lib.models.from_scratch import NETWORKS
 from fer_lib.models.transfer import TRANSFER, build_network, check_width, prepare_pixels
@@ -77,7 +77,7 @@ def build_classifier(
     attend = _attention(backbone, spec, attention)
     start = find_weights(backbone, spec.application, alpha, weights)
     if callable(spec.application) and start.values is None and unfreeze != "all":
-        lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
+        lookup(UNFREEZE, unfreeze, "unfreeze mode")
         raise ValueError(
             f'{backbone} starts at random, so all of it must train: unfreeze="all"; '
             f"got {unfreeze!r}."
@@ -149,8 +149,8 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
     Raises:
         ValueError: If a name is unknown, or the backbone has no such part.
     """
-    lookup(dict.fromkeys(UNFREEZE), unfreeze, "unfreeze mode")
-    lookup(dict.fromkeys(BATCH_NORM), batch_norm, "batch_norm mode")
+    lookup(UNFREEZE, unfreeze, "unfreeze mode")
+    lookup(BATCH_NORM, batch_norm, "batch_norm mode")
     spec, trains = BACKBONES[model.name], unfreeze == "all"
     if unfreeze == "100" and not spec.trains_from:
         raise ValueError(f'{model.name} has no layer 100 to train from: use unfreeze="all".')

@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.experiments.experiment import Experiment
 
 SECTIONS = ("parameters", "seeds", "exclude", "include")
@@ -128,7 +128,7 @@ def _read_yaml(file):
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold {', '.join(SECTIONS)}; got {type(content).__name__}.")
     for section in content:
-        lookup(dict.fromkeys(SECTIONS), section, f"section of {file}:")
+        lookup(SECTIONS, section, f"section of {file}:")
     for section, kind in {"parameters": dict, "exclude": list, "include": list}.items():
         if not isinstance(content.get(section) or kind(), kind):
             raise ValueError(f"{file}: {section} must be a {kind.__name__}.")
@@ -136,7 +136,7 @@ def _read_yaml(file):
 
 
 def _values(name, value):
-    lookup(dict.fromkeys(NAMES), name, "parameter")
+    lookup(NAMES, name, "parameter")
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ValueError(f"The grid gives no value for {name}.")
@@ -161,7 +161,7 @@ def _entry(section, entry):
     if not isinstance(entry, dict) or not entry:
         raise ValueError(f"{section} must list parameters with values; got {entry!r}.")
     for name, value in entry.items():
-        lookup(dict.fromkeys(NAMES), name, "parameter")
+        lookup(NAMES, name, "parameter")
         if isinstance(value, list):
             raise ValueError(f"{section}: {name} must be one value; got {value}.")
     return entry

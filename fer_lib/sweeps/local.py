@@ -77,7 +77,7 @@ def _resolve(grid):
 
 
 def _check_files(experiment, known):
-    from fer_lib.emotions import lookup
+    from fer_lib.choices import lookup
 
     if not Path(experiment.dataset).exists():
         lookup(known, experiment.dataset, "data set (and no file or folder)")
@@ -312,12 +312,12 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     Raises:
         ValueError: If `group` is no parameter.
     """
-    from fer_lib.emotions import lookup
+    from fer_lib.choices import lookup
     from fer_lib.sweeps.grid import NAMES
 
     parameters = [name for name in NAMES if name in table and name not in ("seed", "split_seed")]
     if group is not None:
-        lookup(dict.fromkeys(parameters), group, "parameter")
+        lookup(parameters, group, "parameter")
     keys = [name for name in parameters if table[name].nunique(dropna=False) > 1 or name == group]
     keys = keys or ["dataset"]
     scores = ["validation_macro_f1", *metrics]

@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 # Each value is the largest deviation; angles in degrees, the others as shares of the side or range.
 AUGMENTATIONS = {

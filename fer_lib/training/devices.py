@@ -5,7 +5,7 @@ import os
 
 import keras
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -26,7 +26,7 @@ def choose(device):
     Raises:
         ValueError: If the name is unknown, there is no GPU, or it is too late to leave it out.
     """
-    lookup(dict.fromkeys(DEVICES), device, "device")
+    lookup(DEVICES, device, "device")
     # Where devices are in use already, what follows is refused: the checks below find out.
     with contextlib.suppress(RuntimeError, ValueError):
         STARTS.get(keras.backend.backend(), lambda device: None)(device)

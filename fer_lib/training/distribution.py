@@ -11,7 +11,7 @@ under `MultiWorkerMirroredStrategy` (keras issue 20585).
 
 import contextlib
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 MODES = ("auto", "none", "data")
 
@@ -40,7 +40,7 @@ def data_parallel(mode="auto"):
     """
     import keras
 
-    lookup(dict.fromkeys(MODES), mode, "distribute mode")
+    lookup(MODES, mode, "distribute mode")
     kind = (
         "gpu" if any("gpu" in name.lower() for name in keras.distribution.list_devices()) else "cpu"
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.evaluation.metrics import METRICS
 from fer_lib.models.classifier import set_trainable
 from fer_lib.training import checkpoints
@@ -134,10 +134,10 @@ def fit(
         ValueError: If a name is unknown or the loss stops being a number.
     """
     lookup(MONITORS, monitor, "monitor")
-    lookup(dict.fromkeys(CACHE), cache, "cache mode")
-    lookup(dict.fromkeys(CLASS_WEIGHTS), class_weight, "class_weight")
-    lookup(dict.fromkeys(SAMPLING), sampling, "sampling")
-    lookup(dict.fromkeys((None, *MIXING)), mixing, "mixing")
+    lookup(CACHE, cache, "cache mode")
+    lookup(CLASS_WEIGHTS, class_weight, "class_weight")
+    lookup(SAMPLING, sampling, "sampling")
+    lookup((None, *MIXING), mixing, "mixing")
     lookup(OPTIMIZERS, optimizer, "optimizer")
     make_loss = lookup(LOSSES, loss, "loss")
     make_schedule = lookup(SCHEDULES, schedule, "schedule")

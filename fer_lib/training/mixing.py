@@ -5,7 +5,7 @@ To add a way: one function in `MIXING`.
 
 import numpy as np
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 CHUNK = 512  # faces at a time: as float32 they stay within a processor's cache
 

@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.models.classifier import backbone_layers
 
 OPTIMIZERS = {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_lib import storage
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 # Detection works on a copy of at most this many pixels a side. YuNet learnt faces of about 10 to
 # 300 pixels and answers several times for one of more than 600, which this rules out as well.

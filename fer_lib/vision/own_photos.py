@@ -168,8 +168,8 @@ def extend(faces, added):
 
 def _embedding():
     """Return an embedding or `None`, the cosine from which it shows one picture, and a sentence."""
-    from fer_lib.audit.label_quality import network_features
     from fer_lib.models import weights
+    from fer_lib.training.features import network_features
 
     found, notice = weights.resolve_auto("resnet50", "ResNet50", 1.0)
     if found:

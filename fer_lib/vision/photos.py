@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib import storage
-from fer_lib.emotions import COLOURS, lookup
+from fer_lib.choices import lookup
+from fer_lib.emotions import COLOURS
 from fer_lib.vision import detection
 
 # HEIC is among them to be named in the table: a folder's picture must not vanish from it.

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 from fer_lib.vision import detection, photos, threads, tracking
 from fer_lib.vision.part_file import PartFile
 from fer_lib.vision.recogniser import SEARCH_EVERY, SEARCH_SIDE, Recogniser

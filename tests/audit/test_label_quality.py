@@ -12,6 +12,7 @@ from fer_lib.data.faces import Faces
 from fer_lib.data.synthetic import make_faces
 from fer_lib.emotions import FER7, FERPLUS8
 from fer_lib.evaluation.metrics import accuracy
+from fer_lib.training.features import face_features, network_features
 
 
 @pytest.fixture(scope="module")
@@ -127,18 +128,16 @@ def test_features_by_name(monkeypatch):
     from fer_lib.models import weights
 
     images = make_faces(14, seed=1).images
-    features, sentence = label_quality.face_features(images, "pixels", components=5)
+    features, sentence = face_features(images, "pixels", components=5)
     assert features.shape == (14, 5) and sentence == "Features: pixels, 5 numbers a face."
     with pytest.raises(ValueError, match="did you mean 'pixels'"):
-        label_quality.face_features(images, "pixel")
+        face_features(images, "pixel")
     monkeypatch.setattr(weights, "resolve_auto", lambda *a: (None, "NO WEIGHTS\nat all"))
-    features, sentence = label_quality.face_features(images)
+    features, sentence = face_features(images)
     assert sentence.startswith("Features: pixels") and "(NO WEIGHTS)" in sentence
 
 
 def test_the_network_s_features_are_its_pooled_output(tiny):
-    features = label_quality.network_features(
-        make_faces(7).images, backbone=tiny, weights=None, image_size=32
-    )
+    features = network_features(make_faces(7).images, backbone=tiny, weights=None, image_size=32)
     assert features.shape[0] == 7 and features.ndim == 2 and np.isfinite(features).all()
     assert features.std(axis=0).max() > 0

@@ -7,10 +7,7 @@ from support.places import ROOT
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
-from fer_lib.vision import (
-    detection,
-    synthetic_clip,
-)
+from fer_lib.vision import detection, synthetic_clip
 
 NOTEBOOK = ROOT / "notebooks" / "live_emotions.ipynb"
 

@@ -12,10 +12,7 @@ cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
 from fer_lib.emotions import FER7
 from fer_lib.inference import honest_use
-from fer_lib.vision import (
-    detection,
-    page,
-)
+from fer_lib.vision import detection, page
 from support import clips
 
 PER_CLASS = {name: {"precision": 0.8, "recall": 0.7, "f1": 0.75, "n": 9} for name in FER7}

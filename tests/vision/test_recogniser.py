@@ -9,11 +9,7 @@ import pytest
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
 from fer_lib.vision import detection
-from fer_lib.vision.recogniser import (
-    HELD,
-    Recogniser,
-    _carried,
-)
+from fer_lib.vision.recogniser import HELD, Recogniser, _carried
 from support import clips
 
 

@@ -14,11 +14,7 @@ from support.places import ROOT
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
 from fer_lib.emotions import FER7
-from fer_lib.vision import (
-    detection,
-    part_file,
-    video,
-)
+from fer_lib.vision import detection, part_file, video
 from fer_lib.vision.video import predict_video
 from support import clips
 from support.clips import NUMBERS, Bands, read_clip, write_clip

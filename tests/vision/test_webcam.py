@@ -10,20 +10,10 @@ from PIL import Image
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
-from fer_lib.emotions import (
-    COLOURS,
-    FER7,
-)
-from fer_lib.vision import (
-    detection,
-    webcam,
-)
+from fer_lib.emotions import COLOURS, FER7
+from fer_lib.vision import detection, webcam
 from fer_lib.vision.recogniser import Recogniser
-from fer_lib.vision.webcam import (
-    Camera,
-    Session,
-    show_webcam,
-)
+from fer_lib.vision.webcam import Camera, Session, show_webcam
 from support import clips
 
 

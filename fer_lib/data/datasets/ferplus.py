@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from fer_lib import emotions, storage
+from fer_lib.choices import lookup
 from fer_lib.data.datasets.cards import Card, Dataset, home, missing
 from fer_lib.data.readers import archives, sources
 from fer_lib.data.usage import split_by_usage
@@ -97,7 +98,7 @@ def load_ferplus(*, protocol="majority", votes_file=None, on_error="raise", spli
         FileNotFoundError: If the pixels or the votes are not on disk.
         ValueError: If the two files do not belong together.
     """
-    choose = emotions.lookup(PROTOCOLS, protocol, "FER+ protocol")
+    choose = lookup(PROTOCOLS, protocol, "FER+ protocol")
     faces, votes, named, version = read_joined(votes_file=votes_file, on_error=on_error)
     labels, reasons = choose(np.where(votes <= 1, 0, votes))
     reasons = np.where(named, reasons, "has no image name")

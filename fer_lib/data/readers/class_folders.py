@@ -4,6 +4,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from fer_lib import emotions
+from fer_lib.choices import suggest
 from fer_lib.data.readers import image_files
 from fer_lib.data.readers.archives import check_on_error, opened_tree
 from fer_lib.data.readers.image_files import Entry
@@ -106,7 +107,7 @@ def _drop(found, drop_folders, path):
     if missing := wanted - {folder.lower() for folder in folders.values()}:
         raise ValueError(
             f"drop_classes names {sorted(missing)[0]!r}, which is neither an emotion nor a folder "
-            f"of {path}{emotions.suggest(sorted(missing)[0], set(folders.values()))}."
+            f"of {path}{suggest(sorted(missing)[0], set(folders.values()))}."
         )
     kept = [entry for entry in found if folders[entry[0]].lower() not in wanted]
     gone = [entry[0] for entry in found if folders[entry[0]].lower() in wanted]
@@ -120,7 +121,7 @@ def class_entries(found, label_set):
     for name, split, emotion in found:
         fault, path = "", PurePosixPath(name)
         if emotion not in label_set:
-            near = emotions.suggest(path.parent.name, emotions.SPELLINGS)
+            near = suggest(path.parent.name, emotions.SPELLINGS)
             fault = f"lies in no folder named one of {', '.join(label_set)}{near}"
         elif any_split and not split:
             fault = "lies outside the split folders that other files lie in"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from fer_lib import emotions
+from fer_lib.choices import suggest
 from fer_lib.data.readers import archives, image_files
 from fer_lib.data.readers.class_folders import SPLIT_FOLDERS
 from fer_lib.data.readers.image_files import Entry
@@ -75,7 +76,7 @@ def read_path_table(path, *, on_error="raise", label_set=None, size=48, drop_fol
         name = sorted(missing)[0]
         raise ValueError(
             f"drop_classes names {name!r}, which is neither an emotion nor a label of {path}"
-            f"{emotions.suggest(name, labels)}."
+            f"{suggest(name, labels)}."
         )
     entries, dropped, seen = [], [], {}
     for number, row in enumerate(rows, start=1):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fer_lib import emotions
+from fer_lib.choices import suggest
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives, cache
 from fer_lib.data.readers.class_folders import class_files, read_class_folders
@@ -193,7 +194,7 @@ def _columns(header, name):
         if names.count(needed) != 1:
             raise ValueError(
                 f"{name} must have one column {needed!r} in its first line; it has "
-                f"{[column[:30] for column in names[:8]]}{emotions.suggest(needed, names)}."
+                f"{[column[:30] for column in names[:8]]}{suggest(needed, names)}."
             )
     columns = {key: names.index(key) for key in ("emotion", "pixels", "usage") if key in names}
     return columns, len(names)

@@ -1,5 +1,6 @@
-"""Benchmarks: the scripts of tests/benchmarks, run one after the other into one table."""
+"""Benchmarks, run one after the other into one table: `python tests/benchmarks`."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.emotions import lookup
+from fer_lib.choices import lookup
 
 # Name of the script → what it compares.
 BENCHMARKS = {
@@ -25,7 +26,8 @@ BENCHMARKS = {
     "accelerator": "training on a GPU, where there is one",
     "whole_job": "a whole job against the plain notebook recipe",
 }
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "benchmarks"
+COLUMNS = "benchmark case way median unit ratio cpu_ratio goal note".split()
+FOLDER = Path(__file__).resolve().parent
 
 
 def run_benchmarks(names=None, *, full=False, show=lambda text: None):
@@ -43,17 +45,10 @@ def run_benchmarks(names=None, *, full=False, show=lambda text: None):
 
     Raises:
         ValueError: If a name is unknown.
-        FileNotFoundError: If the scripts are not there, as in an installation without the
-            repository.
     """
     names = list(names or BENCHMARKS)
     for name in names:
         lookup(BENCHMARKS, name, "benchmark")
-    if not FOLDER.is_dir():
-        raise FileNotFoundError(
-            f"The benchmarks are scripts of the repository, {FOLDER}: clone it and install it "
-            "with pip install -e ."
-        )
     rows = []
     for name in names:
         show(f"{name}: {BENCHMARKS[name]}")
@@ -88,7 +83,7 @@ def summary_table(rows):
     """
     import pandas as pd
 
-    rows = pd.DataFrame(rows)
+    rows = pd.DataFrame(rows, columns=COLUMNS)
     found = []
     for (benchmark, case), part in rows.groupby(["benchmark", "case"], sort=False):
         part = part[part.ratio.notna()]
@@ -132,3 +127,26 @@ def save(rows, path):
 
     with storage.replacing(path) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def main(words=None):
+    """Run the benchmarks that a command line names and print their table."""
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows (.json or .csv)")
+    parser.add_argument("--full", action="store_true", help="at the size of the published table")
+    options = parser.parse_args(words)
+    try:
+        if options.json:
+            check_path(options.json)
+        rows = run_benchmarks(options.only, full=options.full, show=print)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.json:
+        save(rows, options.json)
+    print(summary_table(rows).to_string(index=False))
+    return int(any(row["case"] == "failed" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
