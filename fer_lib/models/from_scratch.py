@@ -180,7 +180,7 @@ NETWORKS = {
     # Arriaga et al. 2017, arXiv:1710.07557 (github.com/oarriaga/face_classification), of which
     # the last convolution to the classes is left out: the output layer comes after the pooling.
     "mini_xception": _network(_mini_xception, scale=1 / 127.5, offset=-1.0),
-    # A convolution and eight separable ones (Chollet 2017, arXiv:1610.02357), 150 thousand parameters: built
+    # A convolution and eight separable ones (Chollet 2017, arXiv:1610.02357): built
     # from the description of github.com/vicksam/fer-model, whose code and weights are not used.
     "separable": _network(_separable),
     # Ours: residual blocks (He et al. 2016, arXiv:1512.03385) with squeeze-and-excitation (Hu et
