@@ -118,13 +118,17 @@ def resolve_auto():
     return "fer2013", f"FER-2013 was downloaded to {folder}."
 
 
-def describe(name, loaded=None):
-    """Return the card of a data set as text.
+def describe(name=None, loaded=None):
+    """Return the card of a data set as text, or a list of the data sets.
 
     Args:
-        name: Key of `DATASETS`, or the path of a data set of your own, which has no card.
+        name: Key of `DATASETS`; the path of a data set of your own, which has no card; or `None`
+            for one line on each data set.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
     """
+    if name is None:
+        width = max(map(len, DATASETS))
+        return "\n".join(f"{key:{width}}  {of.card.title}" for key, of in DATASETS.items())
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
     _, card, folder = lookup(DATASETS, name, "data set")
