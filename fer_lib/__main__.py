@@ -104,7 +104,7 @@ def _runs(options):
 
 
 def _publish(options):
-    from fer_lib.experiments.publish import publish
+    from fer_lib.experiments.runs import publish
 
     print(*publish(options.runs, options.to), sep="\n")
     return 0
@@ -190,6 +190,7 @@ def _audit(options):
 def _sweep(options):
     from fer_lib.sweeps import local, slurm
     from fer_lib.sweeps.grid import read_grid
+    from fer_lib.sweeps.summary import collect, status, summarise
 
     grid, show = read_grid(options.grid), lambda text: print(text, flush=True)
     if options.status:
@@ -198,10 +199,10 @@ def _sweep(options):
         except OSError as error:  # SLURM's commands are there, but no controller answers
             show(f"Queued points are not known: {error}")
             waiting = ()
-        show(local.status(grid, waiting).to_string(index=False))
+        show(status(grid, waiting).to_string(index=False))
         return 0
     if options.collect:
-        show(local.summarise(local.collect(grid, options.collect)).to_string())
+        show(summarise(collect(grid, options.collect)).to_string())
         return 0
     if options.engine == "slurm":
         wrong = [word for word in options.slurm_option if "=" not in word]
