@@ -1,9 +1,8 @@
 """Faces: what reads, splits, joins, draws and describes data.
 
 catalogue     data sets by name: load_dataset, describe, DATASETS
-faces         Faces: images, labels or votes, groups, ids
-splits        holdout and kfold keep classes in proportion and groups together
-usage         split_by_usage: the source's own splits, and what it lacks
+faces         Faces: images, labels or votes, groups, ids; Splits: those of each split
+splits        holdout and kfold keep classes in proportion and groups together; split_by_usage
 duplicates    duplicate_groups, near_duplicate_groups
 combine       mix joins data sets over the emotions they share, without drops emotions
 synthetic     make_faces draws faces, for tests and demonstrations

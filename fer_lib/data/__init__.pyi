@@ -6,7 +6,8 @@ from .combine import without as without
 from .duplicates import duplicate_groups as duplicate_groups
 from .duplicates import near_duplicate_groups as near_duplicate_groups
 from .faces import Faces as Faces
+from .faces import Splits as Splits
 from .splits import holdout as holdout
 from .splits import kfold as kfold
+from .splits import split_by_usage as split_by_usage
 from .synthetic import make_faces as make_faces
-from .usage import split_by_usage as split_by_usage

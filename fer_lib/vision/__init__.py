@@ -1,6 +1,9 @@
 """Photographs, videos and cameras: from a picture to faces and their expressions.
 
 photos           predict_photos: a table, one row a face
+pictures         picture files and folders of them, read
+face_table       the table of faces: its columns, and how it is saved
+drawing          boxes and names on a picture
 video            predict_video: a table, one row a face and frame
 webcam           show_webcam: a live window
 page             serve: a local web page
