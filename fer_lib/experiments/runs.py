@@ -6,6 +6,7 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 
 import dataclasses
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,11 @@ class Run:
         """Whether the run has its scores."""
         return (self.folder / "scores.json").exists()
 
+    @property
+    def label_set(self):
+        """Emotion names in the order of the classes, a tuple."""
+        return tuple(self.scores["test"]["per_class"])
+
     def model(self):
         """Load the classifier: raw `uint8` faces in, probabilities out."""
         import keras
@@ -159,7 +165,7 @@ def _interval(score):
     return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
 
 
-def load_run(folder):
+def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
     Raises:
@@ -170,7 +176,7 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def find_runs(results_dir="runs", pattern="*"):
+def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> dict[str, Run]:
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
