@@ -79,7 +79,7 @@ def test_every_planted_fault_is_told_and_the_rest_is_added(photos):
         "trained.png": ("rejected", f"near-duplicate of train face {DATA['train'].ids[5]}"),
         "again.png": ("rejected", f"near-duplicate of added face {name_of(NEW, 0)}/good.png#1"),
         "face.png": ("rejected", "contempt is no class of the data set"),
-        "broken.jpg": ("rejected", "can not be read"),
+        "broken.jpg": ("rejected", "cannot be read"),
     }
     assert set(told) == {*expected, "good.png", "other.png"}
     for name, (verdict, reason) in expected.items():
