@@ -214,6 +214,7 @@ def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
 
 OTHERS = {
     "attention": "se",
+    "auxiliary": "ferplus",
     "layer_decay": 0.5,
     "ema": 0.99,
     "loss": "kl",
@@ -246,7 +247,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "results_dir"])
 def test_every_parameter_that_makes_the_result_changes_the_name(name):
-    default = Experiment(mixing="cutmix", distill_from="a.tflite")
+    default = Experiment(mixing="cutmix", distill_from="a.tflite", auxiliary="ferplus_soft")
     other = OTHERS[name] if name in OTHERS else getattr(default, name) + 1
     assert dataclasses.replace(default, **{name: other}).name != default.name
 
