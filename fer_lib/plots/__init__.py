@@ -1,7 +1,7 @@
 """Figures: one function draws one Axes and returns it.
 
 Each takes the data first and `ax=None` (a new figure), `title=None`; further keywords go to the
-artist it draws. It computes no statistic, shows nothing and saves nothing (`save_figure` does).
+artist it draws. It computes no score, shows nothing and saves nothing (`save_figure` does).
 """
 
 from fer_lib.plots.cross_dataset import plot_cross_table
@@ -22,8 +22,9 @@ from fer_lib.plots.data import (
     plot_precision_at_k,
 )
 from fer_lib.plots.drawing import save_figure
-from fer_lib.plots.explanations import plot_answer, plot_average_maps, plot_maps
+from fer_lib.plots.explanations import plot_answer, plot_answers, plot_average_maps, plot_maps
 from fer_lib.plots.faces import plot_class_counts, plot_faces, plot_mistakes
+from fer_lib.plots.naming import names_by_difference
 from fer_lib.plots.pitfalls import plot_gaps
 from fer_lib.plots.scores import (
     plot_class_f1,
@@ -40,8 +41,10 @@ from fer_lib.plots.timeline import (
 )
 
 __all__ = [
+    "names_by_difference",
     "plot_agreement",
     "plot_answer",
+    "plot_answers",
     "plot_average_maps",
     "plot_class_counts",
     "plot_class_f1",
