@@ -196,6 +196,26 @@ def find_runs(results_dir="runs", pattern="*"):
     return dict(zip(names, found, strict=True))
 
 
+def finished_runs(folders):
+    """Return the finished runs of folders as `{folder: Run}`.
+
+    Args:
+        folders: List of runs' folders, or of folders of runs; of the latter all finished runs.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run.
+        ValueError: If a run that is named is not finished.
+    """
+    found = {}
+    for folder in folders:
+        alone = (Path(folder) / "experiment.json").exists()
+        for run in [load_run(folder)] if alone else find_runs(folder).values():
+            if not run.finished:
+                raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            found[str(run.folder)] = run
+    return found
+
+
 def _peculiarity(result, label, found):
     """Return what tells a run from those with its label: a parameter or two, else its hash."""
     told = [dataclasses.asdict(other.experiment) for other in found if other.label() == label]

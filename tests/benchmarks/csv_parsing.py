@@ -44,9 +44,9 @@ def naive(path):
 
 def ours(path):
     """fer_lib's reader."""
-    from fer_lib.data.readers import sources
+    from fer_lib.data.readers import fer2013_csv
 
-    faces = sources.read_fer2013_csv(path)
+    faces = fer2013_csv.read_fer2013_csv(path)
     return faces.images, faces.labels
 
 
