@@ -5,7 +5,7 @@ import contextlib
 import keras
 import numpy as np
 
-from fer_lib.audit.checks import Finding
+from fer_lib.audit.finding import Finding
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,

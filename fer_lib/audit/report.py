@@ -11,8 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib import storage
-from fer_lib.audit import checks, significance
-from fer_lib.audit.checks import Finding
+from fer_lib.audit import data_checks, noise_checks
+from fer_lib.audit.finding import Finding
+from fer_lib.audit.score_checks import (
+    class_collapse,
+    class_order,
+    macro_f1_gap,
+    monitored,
+    reported_accuracy,
+    score_without_duplicates,
+    scored_subset,
+    selection,
+)
 from fer_lib.data import catalogue, duplicates
 from fer_lib.experiments import runs
 
@@ -79,7 +89,7 @@ def audit_data(parts):
     findings = _data_findings(parts, _Numbers(parts))
     if "test" in parts:
         test = parts["test"]
-        findings.append(significance.class_sizes(test.classes, test.label_set))
+        findings.append(noise_checks.class_sizes(test.classes, test.label_set))
     return findings
 
 
@@ -137,12 +147,18 @@ def _data_findings(parts, numbers):
     exact = np.concatenate(list(numbers.exact.values()))
     classes = np.concatenate([faces.classes for faces in parts.values()])
     findings = [
-        checks.shared_between_splits("identical images", numbers.exact, checks.IDENTICAL_TOLERATED),
-        checks.shared_between_splits("near-duplicates", numbers.near, checks.NEAR_TOLERATED),
-        checks.conflicting_labels(exact, classes),
+        data_checks.shared_between_splits(
+            "identical images", numbers.exact, data_checks.IDENTICAL_TOLERATED
+        ),
+        data_checks.shared_between_splits(
+            "near-duplicates", numbers.near, data_checks.NEAR_TOLERATED
+        ),
+        data_checks.conflicting_labels(exact, classes),
     ]
     if numbers.groups is not None:
-        findings.append(checks.shared_between_splits("subjects or sequences", numbers.groups, 0))
+        findings.append(
+            data_checks.shared_between_splits("subjects or sequences", numbers.groups, 0)
+        )
     return findings
 
 
@@ -168,8 +184,8 @@ def _with_data(result, parts, numbers):
     model_labels = list(result.scores["test"]["per_class"])
     scored = _rows_of(predictions["ids"], test.ids)
     findings = [
-        checks.scored_subset(len(labels), len(test), len(test.skipped)),
-        checks.class_order(labels, probabilities, model_labels, test.label_set),
+        scored_subset(len(labels), len(test), len(test.skipped)),
+        class_order(labels, probabilities, model_labels, test.label_set),
     ]
     # Rows that are not among the test faces may be found in train by their ids.
     unknown = predictions["ids"][scored < 0]
@@ -182,11 +198,11 @@ def _with_data(result, parts, numbers):
         ]
     )
     findings.append(
-        checks.trained_on_evaluation_rows((train.ids, numbers.exact["train"]), (ids, exact))
+        data_checks.trained_on_evaluation_rows((train.ids, numbers.exact["train"]), (ids, exact))
     )
     if not len(unknown):
         copies = np.isin(numbers.near["test"][scored], numbers.near["train"])
-        findings.append(checks.score_without_duplicates(labels, probabilities, copies))
+        findings.append(score_without_duplicates(labels, probabilities, copies))
     return findings
 
 
@@ -213,18 +229,18 @@ def _of_scores(result):
     labels, probabilities = predictions["labels"], predictions["probabilities"]
     label_set, monitor = list(scores["test"]["per_class"]), result.experiment.monitor
     findings = [
-        checks.selection(scores, predictions),
-        checks.class_collapse(labels, probabilities, label_set),
-        checks.reported_accuracy(
+        selection(scores, predictions),
+        class_collapse(labels, probabilities, label_set),
+        reported_accuracy(
             scores["test"]["accuracy"]["value"], labels, probabilities, "scores.json"
         ),
-        checks.monitored(monitor, result.history.columns),
-        checks.macro_f1_gap(labels, probabilities),
+        monitored(monitor, result.history.columns),
+        macro_f1_gap(labels, probabilities),
     ]
     if len(predictions.get("validation_ids", ())) and "val_accuracy" in result.history:
         reported = float(result.history.val_accuracy[scores["best_epoch"] - 1])
         validation = [predictions[f"validation_{name}"] for name in ("labels", "probabilities")]
-        findings.append(checks.reported_accuracy(reported, *validation, "history.csv"))
+        findings.append(reported_accuracy(reported, *validation, "history.csv"))
     return findings
 
 
@@ -233,14 +249,14 @@ def _of_noise(result):
     scores, predictions = result.scores, result.predictions
     label_set = list(scores["test"]["per_class"])
     findings = [
-        significance.intervals(scores["test"]),
-        significance.class_sizes(predictions["labels"], label_set),
+        noise_checks.intervals(scores["test"]),
+        noise_checks.class_sizes(predictions["labels"], label_set),
     ]
     beside = [
         runs.Run(path.parent) for path in result.folder.resolve().parent.glob("*/scores.json")
     ]
     same = [run for run in beside if _but_for_the_seed(run) == _but_for_the_seed(result)]
-    findings.append(significance.seeds({run.experiment.seed: _accuracy(run) for run in same}))
+    findings.append(noise_checks.seeds({run.experiment.seed: _accuracy(run) for run in same}))
     rivals = [
         run
         for run in beside
@@ -254,7 +270,7 @@ def _of_noise(result):
         if np.array_equal(rival.predictions["ids"], predictions["ids"]):
             ours, theirs = predictions["probabilities"], rival.predictions["probabilities"]
             findings.append(
-                significance.difference(predictions["labels"], ours, theirs, rival.label())
+                noise_checks.difference(predictions["labels"], ours, theirs, rival.label())
             )
     return findings
 

@@ -1,13 +1,8 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
 import dataclasses
-import datetime
 import functools
-import os
-import platform
 import shutil
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
@@ -17,6 +12,7 @@ from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
+from fer_lib.experiments import environment
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.models import classifier, cost
@@ -26,7 +22,6 @@ from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teach
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
 
 
 def resolve(experiment):
@@ -246,7 +241,7 @@ def _claim(folder, experiment):
 
 def _record_environment(result, data):
     """Write what the run runs on, or, where it has begun, check that its data is still the same."""
-    path, now = result.folder / "environment.json", environment(data)
+    path, now = result.folder / "environment.json", environment.record(data)
     if not path.exists():
         storage.write_json(path, now)
         return
@@ -307,47 +302,3 @@ def _write_results(folder, about, data, answers):
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
     storage.write_json(folder / "scores.json", scores)
-
-
-def machine():
-    """Return one line that says which backend, devices and versions a run will use."""
-    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
-    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
-
-
-def environment(data):
-    """Return what a run ran on: versions, devices, git state and the data's content hashes."""
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
-        "git": _git_state(),
-        "data": {
-            split: {"name": faces.name, "n": len(faces), "sha256": faces.content_hash}
-            for split, faces in data.items()
-        },
-    }
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_state():
-    """Return commit and whether files differ from it, or `None` outside a checkout."""
-    git = functools.partial(
-        subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-    )
-    try:
-        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
-        changed = git(["git", "status", "--porcelain", "--", "."]).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"commit": commit, "changed": bool(changed)} if commit else None
