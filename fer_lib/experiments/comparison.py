@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib.choices import lookup
-from fer_lib.evaluation import calibration, metrics
+from fer_lib.evaluation import bootstrap, calibration, metrics
 from fer_lib.evaluation.significance import holm, mcnemar
 from fer_lib.experiments import runs
 
@@ -45,7 +45,7 @@ def compare_runs(found, best, *, resamples=2000, seed=0):
                 labels, of, probabilities[best], resamples=resamples, seed=seed
             )
             for name in ("accuracy", "macro_f1"):
-                text = "{value:+.4f} [{low:+.4f}, {high:+.4f}]".format(**paired[name])
+                text = bootstrap.in_words(paired[name], digits=4, signed=True)
                 row[f"{name} − best [95 % interval]"] = text
             p, only_it, only_best = mcnemar(labels, of, probabilities[best])
             row |= {"only_it_right": only_it, "only_best_right": only_best, "p": p}

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import hashlib
+import inspect
 import json
 
 from fer_lib import storage
@@ -204,6 +205,16 @@ class Experiment:
         if field.name in _READ_WITH and getattr(self, _READ_WITH[field.name]) is None:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
+
+    def options(self, function):
+        """Return the parameters that a function takes by the same names, as a dict.
+
+        Args:
+            function: Such as `loop.fit`: a parameter that it and `Experiment` have needs no
+                further line.
+        """
+        taken = inspect.signature(function).parameters
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in taken}
 
     def load_data(self, dataset=None):
         """Return the faces of `dataset` (or another one), split by `split_seed`.

@@ -18,7 +18,7 @@ from fer_lib.experiments.runs import Run
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
 from fer_lib.training import devices, distribution, loop, targets
-from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teachers
+from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
@@ -58,7 +58,7 @@ def set_up(experiment):
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
     devices.choose(experiment.device)
-    load_teachers(experiment.distill_from)
+    find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
     with distribution.data_parallel(experiment.distribute) as count:
@@ -92,19 +92,13 @@ def build_model(experiment, data):
 
 
 def _build_classifier(experiment, data):
-    return classifier.build_classifier(
-        experiment.backbone,
-        classes=len(data["train"].label_set),
-        alpha=experiment.alpha,
-        weights=experiment.weights,
-        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
-        batch_norm=experiment.batch_norm,
-        image_size=experiment.image_size,
-        face_size=data["train"].images.shape[1:],
-        dense=experiment.dense,
-        dropout=experiment.dropout,
-        attention=experiment.attention,
-    )
+    own = {
+        "classes": len(data["train"].label_set),
+        "face_size": data["train"].images.shape[1:],
+        "unfreeze": "all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+    }
+    build = classifier.build_classifier
+    return build(**experiment.options(build) | own)
 
 
 def run(
@@ -196,33 +190,13 @@ def _fit(experiment, data, model, teachers, folder):
     with distribution.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
+        own = {"stages": _stages(experiment), "folder": folder}
+        own |= {"auxiliary": auxiliary, "parallel": count}
         history = loop.fit(
             trained,
             (data["train"].images, aims),
             (data["validation"].images, data["validation"].targets),
-            stages=_stages(experiment),
-            folder=folder,
-            batch_size=experiment.batch_size,
-            optimizer=experiment.optimizer,
-            schedule=experiment.schedule,
-            weight_decay=experiment.weight_decay,
-            layer_decay=experiment.layer_decay,
-            ema=experiment.ema,
-            loss=experiment.loss,
-            label_smoothing=experiment.label_smoothing,
-            class_weight=experiment.class_weight,
-            sampling=experiment.sampling,
-            auxiliary=auxiliary,
-            auxiliary_weight=experiment.auxiliary_weight,
-            augmentation=experiment.augmentation,
-            mixing=experiment.mixing,
-            mixing_alpha=experiment.mixing_alpha,
-            batch_norm=experiment.batch_norm,
-            monitor=experiment.monitor,
-            patience=experiment.patience,
-            cache=experiment.cache,
-            parallel=count,
-            seed=experiment.seed,
+            **experiment.options(loop.fit) | own,
         )
         weights = trained.get_weights()
     if trained is not model:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import storage
+from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import Experiment
 
 HEADLINE = (
@@ -31,6 +32,10 @@ class Run:
     """The results of one experiment, read from its folder when asked for."""
 
     folder: Path
+
+    def __repr__(self):
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.folder)!r}, {state})"
 
     @functools.cached_property
     def experiment(self):
@@ -155,14 +160,9 @@ class Run:
         rows = {}
         for split in ("test", "validation"):
             name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
-            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
+            scores = self.scores[split]
+            rows[name] = {metric: bootstrap.in_words(scores.get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
-
-
-def _interval(score):
-    if score is None:
-        return "–"
-    return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
 
 
 def load_run(folder: str | os.PathLike) -> Run:
@@ -310,8 +310,8 @@ def summary_table(table):
 def _cell(row, metric):
     if not row.get("state") == "finished":
         return ""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return bootstrap.in_words({name: row[metric + end] for name, end in ends.items()})
 
 
 # What a report needs of a run: no model, no face and no row of the data.

@@ -77,8 +77,9 @@ def test_determinism_is_refused_where_it_can_not_be_had():
 
 CODE = """
 import sys
-from fer_lib import runner, synthetic
-from fer_lib.experiment import Experiment
+from fer_lib.data import synthetic
+from fer_lib.experiments import runner
+from fer_lib.experiments.experiment import Experiment
 from tensorflow.python.framework import config
 from support.tiny_backbone import installed
 
