@@ -1,9 +1,11 @@
 """Is this number right?
 
 report          audit: all checks of a data set or a run
-checks          checks on arrays, each a Finding
+finding         Finding: what a check returns
+data_checks     checks of the faces and their splits
+score_checks    checks of what was scored, and how
+noise_checks    what a score or a difference may mean
 model_checks    checks that run a model
-significance    what a difference between two scores may mean: compare_runs
 label_quality   label_issues: labels that a classifier doubts
 pitfalls        traps behind published numbers, replayed
 """

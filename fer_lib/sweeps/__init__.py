@@ -1,10 +1,12 @@
 """Many runs, here or on a cluster.
 
-grid     read_grid, make_grid: the experiments of a sweep
-local    a sweep on this machine, and its table
-slurm    submit: a sweep as jobs of a cluster
-points   one experiment of a sweep, in a process of its own
-locks    one process at a time, also across hosts
+grid      read_grid, make_grid: the experiments of a sweep
+points    the experiments of a sweep: their files, and how far each is
+worker    one of them, in a process of its own
+local     a sweep on this machine
+slurm     submit: a sweep as jobs of a cluster
+summary   status, collect, summarise: a table of all
+locks     one process at a time, also across hosts
 """
 
 import lazy_loader
