@@ -177,11 +177,11 @@ def train(parameters, files):
 
     asked = from_words(parameters, files).validate()
 
-    from fer_lib.experiments import runner
+    from fer_lib.experiments import environment, runner
 
     told = runner.set_up(asked)
     this, notices = runner.resolve(asked)
-    print(*told, *notices, runner.machine(), sep="\n", flush=True)
+    print(*told, *notices, environment.machine(), sep="\n", flush=True)
     result = runner.run(this)
     print(f"\n{result.scores_table().to_string()}\n\nThe run is in {result.folder}")
 
@@ -210,7 +210,7 @@ def compare(folders, best):
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
     """
-    from fer_lib.audit.significance import compare_runs
+    from fer_lib.experiments.comparison import compare_runs
     from fer_lib.experiments.runs import finished_runs
 
     found = finished_runs([*folders, best] if best else folders)
@@ -254,7 +254,7 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
 
     GRID is a YAML file, words NAME=VALUE,VALUE, or both.
     """
-    from fer_lib.sweeps import local, slurm
+    from fer_lib.sweeps import local, slurm, summary
     from fer_lib.sweeps.grid import read_grid
 
     grid = read_grid(list(words))
@@ -264,10 +264,10 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
         except OSError as error:  # SLURM's commands are there, but no controller answers
             print(f"Queued points are not known: {error}")
             waiting = ()
-        print(local.status(grid, waiting).to_string(index=False))
+        print(summary.status(grid, waiting).to_string(index=False))
         return 0
     if collect:
-        print(local.summarise(local.collect(grid, collect)).to_string())
+        print(summary.summarise(summary.collect(grid, collect)).to_string())
         return 0
     show = functools.partial(print, flush=True)
     if engine == "slurm":
@@ -288,7 +288,7 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
 @option("--to", required=True, metavar="DIR", help="Folder of the copies.")
 def publish(folders, to):
     """Copy what a report needs of finished runs."""
-    from fer_lib.experiments.publish import publish
+    from fer_lib.experiments.runs import publish
 
     print(*publish(list(folders), to), sep="\n")
 

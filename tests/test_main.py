@@ -220,7 +220,7 @@ def called(monkeypatch):
     import pandas as pd
 
     from fer_lib.audit import report
-    from fer_lib.audit.checks import Finding
+    from fer_lib.audit.finding import Finding
     from fer_lib.vision import page, photos, video, webcam
 
     calls = []

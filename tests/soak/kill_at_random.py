@@ -29,7 +29,7 @@ from fer_lib import storage
 from fer_lib.data.readers import cache
 from fer_lib.sweeps import local
 from fer_lib.sweeps.grid import make_grid
-from fer_lib.sweeps.points import state, sweep_folder, write_points
+from fer_lib.sweeps.points import points_file, state, sweep_folder, write_points
 from fer_lib.vision import yunet
 
 TEMPORARY = "????????."  # what storage.replacing puts before a name, after a dot
@@ -189,7 +189,7 @@ def soak_sweeping(folder, kills):
         results = folder / f"sweep{killed}"
         fixed = {"dataset": "synthetic", "weights": None, "results_dir": str(results)}
         grid = make_grid(fixed | {"dropout": [0.1, 0.2]}, seeds=3)
-        write_points(local.points_file(grid), grid.points, notices=[])
+        write_points(points_file(grid), grid.points, notices=[])
         storage.write_json(results / "behaviour.json", {"seconds": 1})
         finished = False
         while not finished:

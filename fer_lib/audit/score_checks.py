@@ -1,120 +1,12 @@
-"""Checks of the audit on plain arrays and dicts: each returns one `Finding`.
+"""Checks of what was scored and how: the epoch, the classes, the metric.
 
-A check fails where a published number would be wrong, warns where a reader must be told, and
-passes otherwise. To add one: write it here and call it in `audit`.
+To add one: write it here, on plain arrays, and list it in `CHECKS`.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
+from fer_lib.audit.finding import Check, Finding
 from fer_lib.evaluation import metrics
-
-# FER-2013's official PublicTest, on which everybody reports, has 8 % of its faces identical in
-# Training and 16 % nearly so. Above that, a split is a mistake of the splitting.
-IDENTICAL_TOLERATED, NEAR_TOLERATED = 0.10, 0.20
-
-
-class Finding(NamedTuple):
-    """What a check found.
-
-    Args:
-        check: Its name.
-        status: `"pass"`, `"warn"` or `"fail"`.
-        figures: Dict of plain Python values, as JSON takes them.
-        sentence: What they mean, and what to do.
-    """
-
-    check: str
-    status: str
-    figures: dict
-    sentence: str
-
-
-# Splits
-
-
-def shared_between_splits(what, numbers, tolerated):
-    """Check that no group stands in two splits.
-
-    Args:
-        what: What a group is: `"identical images"`, `"near-duplicates"`, `"subjects"` …
-        numbers: Dict of split → array of shape `(n,)`, equal numbers for one group.
-        tolerated: Share of a split's faces with a group in another one, above which it fails.
-    """
-    figures, worst = {}, 0
-    for part, other in (("test", "train"), ("validation", "train"), ("test", "validation")):
-        if part in numbers and other in numbers and len(numbers[part]):
-            shared = np.isin(numbers[part], numbers[other])
-            figures[f"{part} in {other}"] = int(shared.sum())
-            figures[f"share of {part} in {other}"] = round(float(shared.mean()), 4)
-            worst = max(worst, shared.mean())
-    counts = ", ".join(f"{n:,} {k}" for k, n in figures.items() if not k.startswith("share"))
-    text = f"Faces that share {what} with another split: {counts or 'there is one split only'}."
-    if not worst:
-        return Finding(what, "pass", figures, text)
-    if worst > tolerated:
-        return Finding(
-            what,
-            "fail",
-            figures,
-            f"{text} More than {tolerated:.0%}: split again by groups (splits.holdout, "
-            "splits.kfold) or drop them (splits.drop_duplicates).",
-        )
-    return Finding(
-        what,
-        "warn",
-        figures,
-        f"{text} Report the score on the faces without them too (splits.drop_duplicates).",
-    )
-
-
-def conflicting_labels(numbers, classes):
-    """Check that identical images have one label.
-
-    Args:
-        numbers: Integer array of shape `(n,)` from `duplicates.duplicate_groups`.
-        classes: Integer array of shape `(n,)`.
-    """
-    pairs = np.unique(np.stack([numbers, classes]), axis=1)
-    conflicting = np.bincount(pairs[0]) > 1
-    faces = int(conflicting[numbers].sum())
-    figures = {
-        "repeated images": len(numbers) - len(np.unique(numbers)),
-        "images of several labels": int(conflicting.sum()),
-        "faces of these": faces,
-    }
-    status = "pass" if not faces else "warn" if faces <= 0.05 * len(numbers) else "fail"
-    return Finding(
-        "label conflicts",
-        status,
-        figures,
-        f"{figures['repeated images']:,} of {len(numbers):,} images repeat another one; "
-        f"{figures['images of several labels']:,} images have several labels ({faces:,} faces).",
-    )
-
-
-def trained_on_evaluation_rows(train, evaluated):
-    """Check that no row that is scored is a row of train.
-
-    Ids alone do not prove it, for two files may number their rows alike: the pixels count too.
-
-    Args:
-        train, evaluated: `(ids, numbers)`: arrays of shape `(n,)`, the numbers those of
-            `duplicates.duplicate_groups` over both.
-    """
-    rows = set(zip(*(np.asarray(part).tolist() for part in train), strict=True))
-    same = sum(
-        row in rows for row in zip(*(np.asarray(part).tolist() for part in evaluated), strict=True)
-    )
-    count = len(evaluated[0])
-    figures = {"scored": count, "of these rows of train": same}
-    text = f"{same:,} of {count:,} scored rows are rows of train"
-    if not same:
-        return Finding("evaluation rows", "pass", figures, f"{text}.")
-    return Finding(
-        "evaluation rows", "fail", figures, f"{text}: the score measures memory. Score other rows."
-    )
 
 
 def selection(scores, predictions):
@@ -181,9 +73,6 @@ def score_without_duplicates(labels, probabilities, duplicated):
     )
     # One point is what papers on this benchmark claim as progress.
     return Finding("score without duplicates", "warn" if gain > 0.01 else "pass", figures, text)
-
-
-# Classes
 
 
 def class_collapse(labels, probabilities, label_set):
@@ -254,9 +143,6 @@ def class_order(labels, probabilities, model_labels, data_labels):
         return Finding(check, "fail", figures, text)
     text = f"Model and data set have one order of classes ({', '.join(data_labels)})."
     return Finding(check, "pass", figures, text)
-
-
-# The metric
 
 
 def reported_accuracy(reported, labels, probabilities, where):
@@ -336,3 +222,47 @@ def scored_subset(scored, held, skipped):
         text += f", but reading the source left out {skipped:,} rows: say so beside the score."
         return Finding("scored faces", "warn", figures, text)
     return Finding("scored faces", "pass", figures, f"{text}; {skipped:,} rows were left out.")
+
+
+def _without_duplicates(evidence):
+    scored = evidence.scored
+    if (scored < 0).any():
+        return None
+    copies = np.isin(evidence.near["test"][scored], evidence.near["train"])
+    return score_without_duplicates(evidence.labels, evidence.probabilities, copies)
+
+
+def _accuracy_of_the_epoch(evidence):
+    run, of = evidence.run, evidence.run.predictions
+    if not len(of.get("validation_ids", ())) or "val_accuracy" not in run.history:
+        return None
+    reported = float(run.history.val_accuracy[run.scores["best_epoch"] - 1])
+    validation = of["validation_labels"], of["validation_probabilities"]
+    return reported_accuracy(reported, *validation, "history.csv")
+
+
+CHECKS = (
+    Check("L1.1", ("run",), lambda e: selection(e.run.scores, e.run.predictions)),
+    Check("L1.4", ("data", "run"), _without_duplicates),
+    Check(
+        "L3.3",
+        ("data", "run"),
+        lambda e: scored_subset(len(e.labels), len(e.parts["test"]), len(e.parts["test"].skipped)),
+    ),
+    Check(
+        "",
+        ("data", "run"),
+        lambda e: class_order(e.labels, e.probabilities, e.label_set, e.parts["test"].label_set),
+    ),
+    Check("", ("run",), lambda e: class_collapse(e.labels, e.probabilities, e.label_set)),
+    Check(
+        "",
+        ("run",),
+        lambda e: reported_accuracy(
+            e.run.scores["test"]["accuracy"]["value"], e.labels, e.probabilities, "scores.json"
+        ),
+    ),
+    Check("", ("run",), _accuracy_of_the_epoch),
+    Check("", ("run",), lambda e: monitored(e.run.experiment.monitor, e.run.history.columns)),
+    Check("", ("run",), lambda e: macro_f1_gap(e.labels, e.probabilities)),
+)
