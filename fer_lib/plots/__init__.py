@@ -35,6 +35,7 @@ from fer_lib.plots.scores import (
 from fer_lib.plots.timeline import (
     plot_emotion_areas,
     plot_emotion_strip,
+    plot_lane,
     plot_transitions,
     timeline_figure,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "plot_gaps",
     "plot_histories",
     "plot_history",
+    "plot_lane",
     "plot_maps",
     "plot_mean_faces",
     "plot_mistakes",
