@@ -108,6 +108,24 @@ def read_json(path):
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again.") from None
 
 
+def read_yaml(path):
+    """Return the content of a YAML file, a dict; that of an empty file is `{}`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not YAML, or not names with values; the message names the file.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold names with values; got a {type(content).__name__}.")
+    return content
+
+
 def file_hash(path, algorithm="sha256"):
     """Return the hexadecimal hash of a file's bytes."""
     with open(path, "rb") as file:

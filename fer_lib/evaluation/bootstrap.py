@@ -19,6 +19,21 @@ def interval(value, drawn, confidence=0.95):
     return {"value": value, "low": low, "high": high}
 
 
+def in_words(score, digits=3, signed=False):
+    """Return a score as text, `"0.683 [0.668, 0.698]"`.
+
+    Args:
+        score: `{"value", "low", "high"}`, as `interval` returns, or `None` for a dash.
+        digits: How many after the point.
+        signed: Whether a plus stands before what is not negative, as for differences.
+    """
+    if score is None:
+        return "–"
+    kind = f"{'+' if signed else ''}.{digits}f"
+    value, low, high = (format(score[name], kind) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
 def resample_counts(counts, resamples, seed):
     """Draw tables of counts of resampled faces, shape `(resamples, *counts.shape)`.
 

@@ -3,14 +3,12 @@
 import ast
 import dataclasses
 import hashlib
+import inspect
 import json
-import math
-import types
-import typing
 
+from fer_lib import storage
 from fer_lib.choices import lookup
-
-_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+from fer_lib.experiments import values
 
 MIXED_PRECISION = ("auto", "none", "bfloat16")
 
@@ -174,7 +172,7 @@ class Experiment:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = _coerce(field.name, getattr(self, field.name), field.type)
+            value = values.coerce(field.name, getattr(self, field.name), field.type)
             object.__setattr__(self, field.name, value)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
@@ -207,6 +205,16 @@ class Experiment:
         if field.name in _READ_WITH and getattr(self, _READ_WITH[field.name]) is None:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
+
+    def options(self, function):
+        """Return the parameters that a function takes by the same names, as a dict.
+
+        Args:
+            function: Such as `loop.fit`: a parameter that it and `Experiment` have needs no
+                further line.
+        """
+        taken = inspect.signature(function).parameters
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in taken}
 
     def load_data(self, dataset=None):
         """Return the faces of `dataset` (or another one), split by `split_seed`.
@@ -294,6 +302,34 @@ def from_notebook(namespace):
     return Experiment(**{name: namespace[name] for name in names}).validate()
 
 
+def from_words(words, files=()):
+    """Return the experiment of a command line.
+
+    Args:
+        words: List of `NAME=VALUE`; they replace what the files say.
+        files: List of YAML files with names and values, as papermill reads them with `-f`. A
+            later file replaces what an earlier one says.
+
+    Raises:
+        ValueError: If a name is unknown, a value does not fit, or a file is no such file.
+        FileNotFoundError: If a file is missing.
+
+    >>> from_words(["dataset=synthetic", "epochs=3"]).epochs
+    3
+    """
+    given = {}
+    for file in files:
+        given |= storage.read_yaml(file)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"A parameter is written NAME=VALUE; got {word!r}.")
+        given[name] = value
+    for name in given:
+        lookup([field.name for field in dataclasses.fields(Experiment)], name, "parameter")
+    return Experiment(**given)
+
+
 def _injected(namespace):
     """Return the names that papermill's own cell assigned (it starts with `# Parameters`)."""
     sources = [text for text in namespace.get("In", []) if text.startswith("# Parameters\n")]
@@ -304,39 +340,3 @@ def _injected(namespace):
         if isinstance(node, ast.Assign)
         for target in node.targets
     ]
-
-
-def _coerce(name, value, kind):
-    optional = isinstance(kind, types.UnionType)
-    if optional:
-        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-        if value is None or value == "None":
-            return None
-    try:
-        if kind is bool:
-            return _truth(value)
-        if isinstance(value, bool):
-            raise ValueError
-        if kind is str:
-            return _text(value)
-        number = float(value)
-        if not math.isfinite(number) or (kind is int and number != int(number)):
-            raise ValueError
-        return kind(number)
-    except (TypeError, ValueError, OverflowError):
-        also = " or None" if optional else ""
-        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
-
-
-def _truth(value):
-    """Return a `bool`, also from the text that papermill passes for `true`."""
-    try:
-        return {"true": True, "false": False}[str(value).lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-def _text(value):
-    if not isinstance(value, str | int):  # papermill reads `-p unfreeze 100` as a number
-        raise ValueError
-    return str(value)

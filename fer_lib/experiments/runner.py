@@ -1,13 +1,8 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
 import dataclasses
-import datetime
 import functools
-import os
-import platform
 import shutil
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
@@ -15,16 +10,18 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.data import catalogue
+from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
+from fer_lib.experiments import environment
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
 from fer_lib.training import devices, distribution, loop, targets
-from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teachers
+from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
 
 
 def resolve(experiment):
@@ -61,7 +58,7 @@ def set_up(experiment):
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
     devices.choose(experiment.device)
-    load_teachers(experiment.distill_from)
+    find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
     with distribution.data_parallel(experiment.distribute) as count:
@@ -95,22 +92,20 @@ def build_model(experiment, data):
 
 
 def _build_classifier(experiment, data):
-    return classifier.build_classifier(
-        experiment.backbone,
-        classes=len(data["train"].label_set),
-        alpha=experiment.alpha,
-        weights=experiment.weights,
-        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
-        batch_norm=experiment.batch_norm,
-        image_size=experiment.image_size,
-        face_size=data["train"].images.shape[1:],
-        dense=experiment.dense,
-        dropout=experiment.dropout,
-        attention=experiment.attention,
-    )
+    own = {
+        "classes": len(data["train"].label_set),
+        "face_size": data["train"].images.shape[1:],
+        "unfreeze": "all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+    }
+    build = classifier.build_classifier
+    return build(**experiment.options(build) | own)
 
 
-def run(experiment, data=None, model=None):
+def run(
+    experiment: Experiment,
+    data: dict[str, Faces] | None = None,
+    model: keras.Model | None = None,
+) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
     Fits on train, selects the epoch on validation, and scores test once.
@@ -195,33 +190,13 @@ def _fit(experiment, data, model, teachers, folder):
     with distribution.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
+        own = {"stages": _stages(experiment), "folder": folder}
+        own |= {"auxiliary": auxiliary, "parallel": count}
         history = loop.fit(
             trained,
             (data["train"].images, aims),
             (data["validation"].images, data["validation"].targets),
-            stages=_stages(experiment),
-            folder=folder,
-            batch_size=experiment.batch_size,
-            optimizer=experiment.optimizer,
-            schedule=experiment.schedule,
-            weight_decay=experiment.weight_decay,
-            layer_decay=experiment.layer_decay,
-            ema=experiment.ema,
-            loss=experiment.loss,
-            label_smoothing=experiment.label_smoothing,
-            class_weight=experiment.class_weight,
-            sampling=experiment.sampling,
-            auxiliary=auxiliary,
-            auxiliary_weight=experiment.auxiliary_weight,
-            augmentation=experiment.augmentation,
-            mixing=experiment.mixing,
-            mixing_alpha=experiment.mixing_alpha,
-            batch_norm=experiment.batch_norm,
-            monitor=experiment.monitor,
-            patience=experiment.patience,
-            cache=experiment.cache,
-            parallel=count,
-            seed=experiment.seed,
+            **experiment.options(loop.fit) | own,
         )
         weights = trained.get_weights()
     if trained is not model:
@@ -240,7 +215,7 @@ def _claim(folder, experiment):
 
 def _record_environment(result, data):
     """Write what the run runs on, or, where it has begun, check that its data is still the same."""
-    path, now = result.folder / "environment.json", environment(data)
+    path, now = result.folder / "environment.json", environment.record(data)
     if not path.exists():
         storage.write_json(path, now)
         return
@@ -301,47 +276,3 @@ def _write_results(folder, about, data, answers):
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
     storage.write_json(folder / "scores.json", scores)
-
-
-def machine():
-    """Return one line that says which backend, devices and versions a run will use."""
-    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
-    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
-
-
-def environment(data):
-    """Return what a run ran on: versions, devices, git state and the data's content hashes."""
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
-        "git": _git_state(),
-        "data": {
-            split: {"name": faces.name, "n": len(faces), "sha256": faces.content_hash}
-            for split, faces in data.items()
-        },
-    }
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_state():
-    """Return commit and whether files differ from it, or `None` outside a checkout."""
-    git = functools.partial(
-        subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-    )
-    try:
-        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
-        changed = git(["git", "status", "--porcelain", "--", "."]).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"commit": commit, "changed": bool(changed)} if commit else None

@@ -6,13 +6,14 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 
 import dataclasses
 import functools
-import typing
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fer_lib import storage
+from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import Experiment
 
 HEADLINE = (
@@ -31,6 +32,10 @@ class Run:
     """The results of one experiment, read from its folder when asked for."""
 
     folder: Path
+
+    def __repr__(self):
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.folder)!r}, {state})"
 
     @functools.cached_property
     def experiment(self):
@@ -89,6 +94,11 @@ class Run:
     def finished(self):
         """Whether the run has its scores."""
         return (self.folder / "scores.json").exists()
+
+    @property
+    def label_set(self):
+        """Emotion names in the order of the classes, a tuple."""
+        return tuple(self.scores["test"]["per_class"])
 
     def model(self):
         """Load the classifier: raw `uint8` faces in, probabilities out."""
@@ -150,17 +160,12 @@ class Run:
         rows = {}
         for split in ("test", "validation"):
             name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
-            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
+            scores = self.scores[split]
+            rows[name] = {metric: bootstrap.in_words(scores.get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
 
 
-def _interval(score):
-    if score is None:
-        return "–"
-    return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
-
-
-def load_run(folder):
+def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
     Raises:
@@ -171,7 +176,7 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def find_runs(results_dir="runs", pattern="*"):
+def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> dict[str, Run]:
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
@@ -196,6 +201,26 @@ def find_runs(results_dir="runs", pattern="*"):
     return dict(zip(names, found, strict=True))
 
 
+def finished_runs(folders):
+    """Return the finished runs of folders as `{folder: Run}`.
+
+    Args:
+        folders: List of runs' folders, or of folders of runs; of the latter all finished runs.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run.
+        ValueError: If a run that is named is not finished.
+    """
+    found = {}
+    for folder in folders:
+        alone = (Path(folder) / "experiment.json").exists()
+        for run in [load_run(folder)] if alone else find_runs(folder).values():
+            if not run.finished:
+                raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            found[str(run.folder)] = run
+    return found
+
+
 def _peculiarity(result, label, found):
     """Return what tells a run from those with its label: a parameter or two, else its hash."""
     told = [dataclasses.asdict(other.experiment) for other in found if other.label() == label]
@@ -210,91 +235,6 @@ def _table_order(result):
     e = result.experiment
     mode = ("top", "100", "progressive", "all").index(e.unfreeze)
     return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
-
-
-class SharedFaces(typing.NamedTuple):
-    """What several runs answered about the same faces; see `same_faces`."""
-
-    labels: np.ndarray
-    probabilities: dict
-    label_set: tuple
-
-
-def same_faces(found, split="test"):
-    """Return what runs answered about the faces that all of them scored.
-
-    Args:
-        found: `{label: Run}`, such as from `find_runs` or `comparable`.
-        split: `"test"` or `"validation"`.
-
-    Returns:
-        `(labels, probabilities, label_set)`: `int64` array of shape `(n,)`, `{label: float32
-        array of shape (n, classes)}`, and emotion names.
-
-    Raises:
-        ValueError: If the runs scored other faces, labels or label orders.
-        FileNotFoundError: If a run holds no predictions.
-    """
-    first, *others = found
-    for other in others:
-        if reason := _unlike(found[first], found[other], split):
-            raise ValueError(
-                f"{other} can not be compared with {first} on {split}: the runs have other "
-                f"{reason}. Compare runs of one data set and split (runs.comparable finds them)."
-            )
-    prefix = "" if split == "test" else "validation_"
-    probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
-    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
-    return SharedFaces(labels, probabilities, label_set)
-
-
-def comparable(found, label):
-    """Return those of `{label: Run}` whose predictions are of the same test faces as one run's.
-
-    Args:
-        found: `{label: Run}`.
-        label: The run to compare with. Without predictions of its own the result is empty.
-    """
-    with_them = {k: run for k, run in found.items() if run.has_predictions}
-    if label not in with_them:
-        return {}
-    return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
-
-
-def rivals(found, label):
-    """Return the labels of the other runs that report on the same faces as one does.
-
-    By the name and number of the test faces and their emotions, which published copies hold too.
-
-    Args:
-        found: `{label: Run}`.
-        label: The run to compare with.
-
-    Returns:
-        List of labels, best macro-F1 on validation first.
-    """
-
-    def report(run):
-        return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
-
-    same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
-    return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
-
-
-def _unlike(run, other, split):
-    """Return in what the faces that two runs scored differ, or `None`."""
-    if _label_set(run) != _label_set(other):
-        return "emotions or another order of them"
-    prefix = "" if split == "test" else "validation_"
-    for kind in ("ids", "labels"):
-        ours, theirs = (r.predictions.get(f"{prefix}{kind}") for r in (run, other))
-        if ours is None or not np.array_equal(ours, theirs):
-            return f"{kind} of the faces"
-    return None
-
-
-def _label_set(run):
-    return tuple(run.scores["test"]["per_class"])
 
 
 def runs_table(results_dir="runs", pattern="*"):
@@ -370,5 +310,48 @@ def summary_table(table):
 def _cell(row, metric):
     if not row.get("state") == "finished":
         return ""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return bootstrap.in_words({name: row[metric + end] for name, end in ends.items()})
+
+
+# What a report needs of a run: no model, no face and no row of the data.
+PUBLISHED = ("experiment.json", "environment.json", "history.csv", "scores.json")
+
+
+def publish(folders, to):
+    """Copy what a report needs of finished runs: parameters, environment, history and scores.
+
+    The copies are small, hold neither model nor faces, and are read by `find_runs` like the runs
+    themselves, so that tables and figures can be drawn again without training. `results_dir`, which
+    is often a path of one machine, is the default in them.
+
+    Args:
+        folders: Folders of finished runs.
+        to: Folder of the copies; each is named like its run.
+
+    Returns:
+        List of the copies' folders.
+
+    Raises:
+        FileNotFoundError: If a folder holds no finished run.
+        FileExistsError: If another result was published under the same name.
+        ValueError: If `to` is the folder that the runs themselves lie in.
+    """
+    found = [load_run(folder) for folder in folders]
+    copies = [Path(to) / run.folder.name for run in found]
+    for run, copy in zip(found, copies, strict=True):
+        if not run.finished:
+            raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
+        file = copy / "scores.json"
+        if copy.resolve() == run.folder.resolve():
+            raise ValueError(f"{run.folder} can not be its own copy: give another folder as `to`.")
+        if file.exists() and storage.read_json(file) != run.scores:
+            raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
+    for run, copy in zip(found, copies, strict=True):
+        told = storage.read_json(run.folder / "experiment.json")
+        told["results_dir"] = Experiment.results_dir
+        storage.write_json(copy / "experiment.json", told)
+        for name in PUBLISHED[1:]:  # scores.json last, as in the run itself
+            with storage.replacing(copy / name) as temporary:
+                temporary.write_bytes((run.folder / name).read_bytes())
+    return copies

@@ -7,6 +7,7 @@ open a `.keras` file.
 
 import functools
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class Predictor:
         return images
 
 
-def load_predictor(path_or_name, *, threads=None):
+def load_predictor(path_or_name: str | os.PathLike, *, threads: int | None = None) -> Predictor:
     """Return the predictor of an exported file, a run's folder or a name.
 
     Args:
@@ -121,12 +122,7 @@ def load_predictor(path_or_name, *, threads=None):
         ValueError: If the kind of file is unknown, the file is not the one that was exported,
             or `threads` is less than 1.
     """
-    path = Path(PREDICTORS.get(path_or_name, path_or_name))
-    if (path / "experiment.json").exists():
-        path = path / "model.keras"
-    if not path.is_file():
-        raise FileNotFoundError(_no_such(path_or_name))
-    lookup(READERS, path.suffix, f"kind of model file ({path.name})")
+    path = find_model(path_or_name)
     threads = min(4, litert.cores()) if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}.")
@@ -134,6 +130,17 @@ def load_predictor(path_or_name, *, threads=None):
         return _keras_predictor(path)
     about = read_sidecar(path)
     return Predictor(path, about["label_set"], about["face_size"], threads)
+
+
+def find_model(path_or_name):
+    """Return the file that `load_predictor` opens, a `Path`; raises as it does."""
+    path = Path(PREDICTORS.get(path_or_name, path_or_name))
+    if (path / "experiment.json").exists():
+        path = path / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(_no_such(path_or_name))
+    lookup(READERS, path.suffix, f"kind of model file ({path.name})")
+    return path
 
 
 def sidecar(path):

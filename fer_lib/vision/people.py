@@ -7,7 +7,7 @@ import numpy as np
 from fer_lib.vision.episodes import SHORTEST, emotions_of, episodes, frame_seconds
 
 
-def people(table):
+def per_person(table):
     """Return a row per person and video.
 
     Args:
@@ -101,7 +101,7 @@ def people_text(table):
     Args:
         table: Table of `video.predict_video`.
     """
-    rows, lines = people(table), []
+    rows, lines = per_person(table), []
     for source, own in table.groupby("source", sort=False):
         those = rows[rows["source"] == source].sort_values("seconds", ascending=False)
         count = len(those)

@@ -61,7 +61,7 @@ def predict_video(
             (`people.relative_to_baseline`).
         detector: Key of `detection.DETECTORS`, or `"auto"`.
         out: File for the table (see `face_table.save_table`).
-        summary: File for a table with a row per person and video (`people.people`).
+        summary: File for a table with a row per person and video (`people.per_person`).
         annotated: File for a copy of the video with the faces marked and its sound; its ending is
             a key of `video_files.COPIES`.
         timeline: File for a figure of the emotions over time: .png, .pdf or .svg.
@@ -155,7 +155,7 @@ def predict_video(
             if text:
                 episodes.save_elan(own, text)
         if summary is not None:
-            face_table.save_table(people.people(table), summary, overwrite=overwrite)
+            face_table.save_table(people.per_person(table), summary, overwrite=overwrite)
         if out is not None:
             face_table.save_table(table, out, overwrite=overwrite)
         part.remove()

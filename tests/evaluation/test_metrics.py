@@ -341,6 +341,7 @@ def test_a_paired_interval_is_narrower_than_the_scores_own():
 
 
 def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():
-    code = "import sys, fer_lib.metrics; print({'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
+    code = "import sys; from fer_lib.evaluation import metrics; "
+    code += "print({'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert output.stdout.strip() == "set()", output.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -255,7 +256,7 @@ def test_other_faces_than_the_run_was_made_with_are_refused(finished, tiny_faces
 
 def test_a_resumed_run_keeps_the_record_of_its_beginning(tiny, tiny_faces, tmp_path, monkeypatch):
     this = experiment(tmp_path)
-    monkeypatch.setattr(runner.training, "fit", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(runner.loop, "fit", lambda *a, **k: 1 / 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             runner.run(this, tiny_faces)
@@ -346,6 +347,7 @@ def test_a_teacher_that_is_gone_when_training_ends_costs_nothing(
     shutil.copytree(finished[0].folder, teacher)
     fit = loop.fit
 
+    @functools.wraps(fit)
     def fit_and_lose(*arguments, **options):
         shutil.rmtree(teacher)
         return fit(*arguments, **options)
