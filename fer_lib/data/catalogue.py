@@ -6,14 +6,17 @@ with its card to `DATASETS`.
 
 import collections
 import os
+import typing
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from fer_lib import emotions
 from fer_lib.choices import lookup
 from fer_lib.data import combine, splits
 from fer_lib.data.combine import mix
-from fer_lib.data.datasets.cards import SPLITS, Card, Dataset, home
+from fer_lib.data.datasets.affectnet import AFFECTNET
+from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.datasets.ckplus import CKPLUS, load_ckplus
 from fer_lib.data.datasets.facerec2 import FACEREC2, fetch_facerec2, load_facerec2
 from fer_lib.data.datasets.fer2013 import (
@@ -27,10 +30,14 @@ from fer_lib.data.datasets.fer2013 import (
     load_fer2013,
 )
 from fer_lib.data.datasets.fer2013_soft import FER2013_SOFT, load_fer2013_soft
+from fer_lib.data.datasets.fer2013plus import FER2013PLUS
 from fer_lib.data.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
-from fer_lib.data.datasets.folders import AFFECTNET, FER2013PLUS, JAFFE, RAFDB, TFEID
+from fer_lib.data.datasets.jaffe import JAFFE
+from fer_lib.data.datasets.rafdb import RAFDB
+from fer_lib.data.datasets.tfeid import TFEID
+from fer_lib.data.faces import Faces, Splits
 from fer_lib.data.readers import sources
-from fer_lib.data.usage import named, split_by_usage
+from fer_lib.data.splits import SPLITS, named, split_by_usage
 
 __all__ = [
     "DATASETS",
@@ -61,7 +68,12 @@ __all__ = [
 SYNTHETIC = "synthetic faces (not FER-2013)"
 
 
-def load_dataset(name_or_path, *, drop_classes=(), **options):
+def load_dataset(
+    name_or_path: str | os.PathLike,
+    *,
+    drop_classes: Sequence[str] = (),
+    **options: typing.Any,
+) -> Splits:
     """Return the train, validation and test faces of a data set.
 
     Args:
@@ -77,7 +89,8 @@ def load_dataset(name_or_path, *, drop_classes=(), **options):
             for the data sets that come as image files).
 
     Returns:
-        Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
+        Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`; it prints as a
+        table of counts.
 
     Raises:
         ValueError: If the name is unknown; the message lists the names and the nearest one.
@@ -91,9 +104,10 @@ def load_dataset(name_or_path, *, drop_classes=(), **options):
     if isinstance(name_or_path, str) and name_or_path in DATASETS:
         if other:
             emotions.canonical(other[0])  # raises, with the nearest
-        return combine.without(DATASETS[name_or_path].load(**options), known)
+        return Splits(combine.without(DATASETS[name_or_path].load(**options), known))
     if Path(name_or_path).exists():
-        return combine.without(load_path(name_or_path, drop_folders=other, **options), known)
+        loaded = load_path(name_or_path, drop_folders=other, **options)
+        return Splits(combine.without(loaded, known))
     if isinstance(name_or_path, os.PathLike) or os.sep in name_or_path:
         raise FileNotFoundError(f"No data at {name_or_path}: there is no such file or folder.")
     return lookup(DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)")
@@ -118,13 +132,17 @@ def resolve_auto():
     return "fer2013", f"FER-2013 was downloaded to {folder}."
 
 
-def describe(name, loaded=None):
-    """Return the card of a data set as text.
+def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | None = None) -> str:
+    """Return the card of a data set as text, or a list of the data sets.
 
     Args:
-        name: Key of `DATASETS`, or the path of a data set of your own, which has no card.
+        name: Key of `DATASETS`; the path of a data set of your own, which has no card; or `None`
+            for one line on each data set.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
     """
+    if name is None:
+        width = max(map(len, DATASETS))
+        return "\n".join(f"{key:{width}}  {of.card.title}" for key, of in DATASETS.items())
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
     _, card, folder = lookup(DATASETS, name, "data set")

@@ -134,7 +134,7 @@ def _check_fits(parts, name, first, first_name):
     if len(sizes) > 1:
         raise ValueError(
             f"{name} and {first_name} must have faces of one size; got "
-            f"{' and '.join(f'{height} x {width}' for height, width in sorted(sizes))} pixels."
+            f"{' and '.join(' x '.join(map(str, size)) for size in sorted(sizes))} pixels."
         )
 
 
@@ -174,6 +174,7 @@ def _join(parts, names, name):
         ids=np.concatenate([_prefixed(f.ids, n) for f, n in zip(parts, names, strict=True)]),
         name=name,
         skipped=[f"{n} {r}" for f, n in zip(parts, names, strict=True) for r in f.skipped],
+        notes=[f"{n}: {r}" for f, n in zip(parts, names, strict=True) for r in f.notes],
     )
 
 

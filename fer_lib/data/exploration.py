@@ -5,13 +5,11 @@ To add a map of faces: write `name(rows, seed) -> float array (n, 2)` and put it
 
 import numpy as np
 
-from fer_lib import emotions, storage
+from fer_lib import emotions
 from fer_lib.choices import lookup
 from fer_lib.data import duplicates
 from fer_lib.data.datasets import ferplus
-from fer_lib.data.datasets.cards import home
-from fer_lib.data.datasets.fer2013 import has_data
-from fer_lib.data.readers import sources
+from fer_lib.data.faces import grey
 
 # FER+'s emotions in FER-2013's order, so that a matrix of the two has its agreement on a diagonal.
 VOTED = (*emotions.FER7, "contempt")
@@ -26,7 +24,7 @@ def mean_faces(faces):
         faces: `Faces`.
 
     Returns:
-        `{emotion: uint8 array (height, width)}` of the classes that have faces.
+        `{emotion: uint8 array of a face's shape}` of the classes that have faces.
     """
     classes = faces.classes
     return {
@@ -40,12 +38,12 @@ def intensity(images):
     """Return the mean grey level of each image.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`.
 
     Returns:
         `float64` array of shape `(n,)`, 0 (black) to 255 (white).
     """
-    return np.asarray(images).mean(axis=(1, 2))
+    return grey(np.asarray(images)).mean(axis=(1, 2))
 
 
 def sharpness(images):
@@ -56,14 +54,14 @@ def sharpness(images):
     https://doi.org/10.1109/ICPR.2000.903548).
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`.
 
     Returns:
         `float64` array of shape `(n,)`, squared grey levels.
     """
     from scipy import ndimage
 
-    images, values = np.asarray(images), np.empty(len(images))
+    images, values = grey(np.asarray(images)), np.empty(len(images))
     kernel = ndimage.generate_binary_structure(2, 1).astype(np.float32)
     kernel[1, 1] = -4
     for start in range(0, len(images), _BLOCK):
@@ -121,29 +119,18 @@ def find_votes(dataset):
         `(faces, votes, notice)`: `Faces` with FER-2013's labels, without the rows that FER+ gives
         no image name (no faces); `int64` array of shape `(n, 10)` in the order of
         `ferplus.COLUMNS`; and a sentence that names the file and its hash. `(None, None, notice)`
-        where there are none: the sentence says why.
+        where there are none, or the rows of the two files do not belong together: the sentence
+        says why.
     """
     if dataset not in ("fer2013", "ferplus"):
         return None, None, f"{dataset} has no votes: FER+'s taggers saw FER-2013's faces only."
-    files = [home("ferplus") / name for name in ferplus.VOTES_FILES]
-    path = next((file for file in files if file.is_file()), None)
-    if path is None:
-        notice = f"There are no votes to compare: put {files[0].name} into {files[0].parent}."
-        return None, None, f"{notice} It is at https://github.com/microsoft/FERPlus."
-    folder = next((f for f in map(home, ("fer2013", "ferplus")) if has_data(f)), None)
-    if folder is None:
-        return None, None, f"FER-2013 is not in {home('fer2013')}."
-    faces = sources.read(folder)
-    votes, usage, named = ferplus.read_votes(path)
-    if faces.usage is None or not np.issubdtype(faces.ids.dtype, np.integer):
-        reason = "holds no table of FER-2013's rows, by which the votes are joined"
-        return None, None, f"There are no votes to compare: {folder} {reason}."
-    if faces.ids.max() >= len(votes) or (faces.usage != usage[faces.ids]).any():
-        return None, None, f"The rows of {path} are not those of FER-2013 in {folder}."
+    try:
+        faces, votes, named, version = ferplus.read_joined()
+    except (FileNotFoundError, ValueError) as error:
+        reason = " ".join(str(error).splitlines())
+        return None, None, f"There are no votes to compare. {reason}"
     keep = np.flatnonzero(named[faces.ids])
-    digest = storage.file_hash(path)[:8]
-    notice = f"{len(keep):,} faces have votes in {path.name} (sha256 {digest}…)."
-    return faces[keep], votes[faces.ids[keep]], notice
+    return faces[keep], votes[faces.ids[keep]], f"{len(keep):,} faces have votes {version}."
 
 
 def voted(votes):

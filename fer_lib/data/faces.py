@@ -3,19 +3,23 @@
 import dataclasses
 import functools
 import hashlib
+import html
 
 import numpy as np
 
+_BLOCK = 1024  # pictures whose wider copies are held at once
 
-@dataclasses.dataclass(frozen=True, eq=False)
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Faces:
-    """Grey face crops with their labels.
+    """Face crops with their labels.
 
     Immutable, its arrays read-only; `faces[index]` takes a slice, a mask or indices and returns
     the same kind of object.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`, values 0 to 255.
+        images: `uint8` array of shape `(n, height, width)`, grey, or `(n, height, width, 3)`, RGB;
+            values 0 to 255.
         labels: Integer array of shape `(n,)` with values in `[0, len(label_set))`, or `float32`
             array of shape `(n, len(label_set))`: votes or a distribution, not negative, each
             row with a positive sum.
@@ -27,6 +31,7 @@ class Faces:
         usage: Optional string array of shape `(n,)`: the source's own split names.
         name: What the faces are called in tables and figure titles.
         skipped: Reasons, one string per source row that could not be used.
+        notes: How the source was read, one sentence each: what was taken for what.
 
     Raises:
         ValueError: If shapes, dtypes or ranges do not fit.
@@ -40,11 +45,13 @@ class Faces:
     usage: np.ndarray | None = None
     name: str = "faces"
     skipped: tuple = ()
+    notes: tuple = ()
 
     def __post_init__(self):
         put = functools.partial(object.__setattr__, self)
         put("label_set", tuple(self.label_set))
         put("skipped", tuple(self.skipped))
+        put("notes", tuple(self.notes))
         if self.ids is None:
             put("ids", np.arange(len(self.images)))
         for field in ("labels", "groups", "ids", "usage"):
@@ -57,10 +64,15 @@ class Faces:
 
     def _validate(self):
         images, labels, classes = self.images, self.labels, len(self.label_set)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+        shape = np.shape(images)
+        if (
+            not isinstance(images, np.ndarray)
+            or images.dtype != np.uint8
+            or (len(shape) != 3 and not (len(shape) == 4 and shape[3] == 3))
+        ):
             raise ValueError(
-                "images must be uint8 of shape (n, height, width); got "
-                f"{getattr(images, 'dtype', type(images))} of shape {np.shape(images)}."
+                "images must be uint8 of shape (n, height, width) or (n, height, width, 3); got "
+                f"{getattr(images, 'dtype', type(images))} of shape {shape}."
             )
         if labels.ndim == 1:
             if not np.issubdtype(labels.dtype, np.integer):
@@ -85,6 +97,19 @@ class Faces:
 
     def __len__(self):
         return len(self.images)
+
+    def __repr__(self):
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.class_counts().items())
+        return f"Faces({self.name!r}: {self._summary()}; {counts})"
+
+    def _repr_html_(self):
+        return Splits({"faces": self})._repr_html_()
+
+    def _summary(self):
+        height, width = self.images.shape[1:3]
+        kind = "colour" if self.images.ndim == 4 else "grey"
+        votes = ", with votes" if self.labels.ndim == 2 else ""
+        return f"{len(self):,} {kind} faces of {height} x {width} pixels{votes}"
 
     def __getitem__(self, index):
         if isinstance(index, (int, np.integer)):
@@ -134,3 +159,58 @@ def _read_only(array):
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def grey(images):
+    """Return the grey values of pictures (ITU-R 601-2 luma, as Pillow's); grey ones as they are.
+
+    Args:
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`.
+
+    Returns:
+        `uint8` array of shape `(n, height, width)`.
+    """
+    if np.ndim(images) == 3:
+        return images
+    grey_values = np.empty(images.shape[:3], np.uint8)
+    for start in range(0, len(images), _BLOCK):
+        red, green, blue = np.moveaxis(images[start : start + _BLOCK].astype(np.uint32), 3, 0)
+        values = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        grey_values[start : start + _BLOCK] = values
+    return grey_values
+
+
+class Splits(dict):
+    """The faces of each split, `{"train", "validation", "test"}`: a dict that prints short."""
+
+    def __repr__(self):
+        lines = [f"{split}: {faces.name}, {faces._summary()}" for split, faces in self.items()]
+        rows = self._table()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines += [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in rows
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        lines = [
+            f"<div><b>{html.escape(split)}</b>: {html.escape(faces.name)}, {faces._summary()}</div>"
+            for split, faces in self.items()
+        ]
+        head, *body = self._table()
+        cells = [
+            f"<th>{html.escape(row[0])}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}"
+            for row in body
+        ]
+        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+        rows = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"{''.join(lines)}<table><tr>{names}</tr>{rows}</table>"
+
+    def _table(self):
+        """Return rows of text: classes down, splits across, and the sums."""
+        counts = [faces.class_counts() for faces in self.values()]
+        classes = list(dict.fromkeys(name for count in counts for name in count))
+        rows = [["class", *self]]
+        rows += [[name, *(f"{count.get(name, 0):,}" for count in counts)] for name in classes]
+        return [*rows, ["all", *(f"{sum(count.values()):,}" for count in counts)]]

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 
+from fer_lib import storage
 from fer_lib.choices import lookup
 from fer_lib.experiments import values
 
@@ -299,6 +300,34 @@ def from_notebook(namespace):
     if missing:
         raise ValueError(f"The parameters cell must define {', '.join(missing)}.")
     return Experiment(**{name: namespace[name] for name in names}).validate()
+
+
+def from_words(words, files=()):
+    """Return the experiment of a command line.
+
+    Args:
+        words: List of `NAME=VALUE`; they replace what the files say.
+        files: List of YAML files with names and values, as papermill reads them with `-f`. A
+            later file replaces what an earlier one says.
+
+    Raises:
+        ValueError: If a name is unknown, a value does not fit, or a file is no such file.
+        FileNotFoundError: If a file is missing.
+
+    >>> from_words(["dataset=synthetic", "epochs=3"]).epochs
+    3
+    """
+    given = {}
+    for file in files:
+        given |= storage.read_yaml(file)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"A parameter is written NAME=VALUE; got {word!r}.")
+        given[name] = value
+    for name in given:
+        lookup([field.name for field in dataclasses.fields(Experiment)], name, "parameter")
+    return Experiment(**given)
 
 
 def _injected(namespace):

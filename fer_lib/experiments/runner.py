@@ -10,8 +10,10 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.data import catalogue
+from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
 from fer_lib.experiments import environment
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
@@ -99,7 +101,11 @@ def _build_classifier(experiment, data):
     return build(**experiment.options(build) | own)
 
 
-def run(experiment, data=None, model=None):
+def run(
+    experiment: Experiment,
+    data: dict[str, Faces] | None = None,
+    model: keras.Model | None = None,
+) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
     Fits on train, selects the epoch on validation, and scores test once.

@@ -6,6 +6,7 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 
 import dataclasses
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,11 @@ class Run:
         """Whether the run has its scores."""
         return (self.folder / "scores.json").exists()
 
+    @property
+    def label_set(self):
+        """Emotion names in the order of the classes, a tuple."""
+        return tuple(self.scores["test"]["per_class"])
+
     def model(self):
         """Load the classifier: raw `uint8` faces in, probabilities out."""
         import keras
@@ -159,7 +165,7 @@ class Run:
         return pd.DataFrame(rows)
 
 
-def load_run(folder):
+def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
     Raises:
@@ -170,7 +176,7 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def find_runs(results_dir="runs", pattern="*"):
+def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> dict[str, Run]:
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
@@ -193,6 +199,26 @@ def find_runs(results_dir="runs", pattern="*"):
         for label, result in zip(labels, found, strict=True)
     ]
     return dict(zip(names, found, strict=True))
+
+
+def finished_runs(folders):
+    """Return the finished runs of folders as `{folder: Run}`.
+
+    Args:
+        folders: List of runs' folders, or of folders of runs; of the latter all finished runs.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run.
+        ValueError: If a run that is named is not finished.
+    """
+    found = {}
+    for folder in folders:
+        alone = (Path(folder) / "experiment.json").exists()
+        for run in [load_run(folder)] if alone else find_runs(folder).values():
+            if not run.finished:
+                raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            found[str(run.folder)] = run
+    return found
 
 
 def _peculiarity(result, label, found):

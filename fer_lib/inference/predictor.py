@@ -7,6 +7,7 @@ open a `.keras` file.
 
 import functools
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class Predictor:
         return images
 
 
-def load_predictor(path_or_name, *, threads=None):
+def load_predictor(path_or_name: str | os.PathLike, *, threads: int | None = None) -> Predictor:
     """Return the predictor of an exported file, a run's folder or a name.
 
     Args:

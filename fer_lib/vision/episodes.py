@@ -7,7 +7,7 @@ table of `video.predict_video`.
 
 import numpy as np
 
-from fer_lib.vision.photos import COLUMNS
+from fer_lib.vision.face_table import COLUMNS
 
 MAX_GAP = 0.5  # seconds without a face that end an episode
 POINTS = 2000

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.vision import photos
+from fer_lib.vision import face_table
 
 SAVE_EVERY = 5.0  # seconds
 
@@ -31,7 +31,7 @@ class PartFile:
 
     def __init__(self, path, label_set, call):
         self.path, self.state_path = part_names(path)
-        self.columns = [*photos.COLUMNS, *label_set, "note"]
+        self.columns = [*face_table.COLUMNS, *label_set, "note"]
         self.label_set, self.call = tuple(label_set), call
         self.state, self._place = None, 0
         if self.path.exists() and self.state_path.exists():
@@ -100,12 +100,12 @@ class PartFile:
                 yield rows
 
     def table(self):
-        """Return the whole file as `photos.faces_table` would have made it of the rows."""
+        """Return the whole file as `face_table.faces_table` would have made it of the rows."""
         import pandas as pd
 
-        texts = [name for name in self.columns if photos.COLUMNS.get(name, "") == "str"]
+        texts = [name for name in self.columns if face_table.COLUMNS.get(name, "") == "str"]
         texts.append("note")
-        kinds = photos.COLUMNS | dict.fromkeys(self.label_set, "float64") | {"note": "str"}
+        kinds = face_table.COLUMNS | dict.fromkeys(self.label_set, "float64") | {"note": "str"}
         self._file.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer pandas reads exactly without being asked

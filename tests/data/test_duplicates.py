@@ -165,6 +165,17 @@ def test_join_numbers_components_by_first_appearance():
     assert duplicates.join(3, np.empty((0, 2), int)).tolist() == [0, 1, 2]
 
 
+def test_copies_among_large_colour_faces_are_found():
+    small = make_faces(12, seed=4).images
+    large = np.repeat(np.repeat(small, 3, axis=1), 3, axis=2)
+    colour = np.stack([large, large, large], axis=-1)
+    colour[11] = colour[3][:, ::-1]
+    pairs, correlation = duplicates.near_duplicate_pairs(colour)
+    assert [3, 11] in pairs.tolist() and correlation.min() > 0.93
+    expected = duplicates.near_duplicate_pairs(np.concatenate([small[:11], small[3:4, :, ::-1]]))[0]
+    assert pairs.tolist() == expected.tolist()
+
+
 @pytest.mark.realdata
 def test_duplicates_of_fer2013_are_found_in_less_than_a_minute(real_data):
     from fer_lib.data.readers import sources

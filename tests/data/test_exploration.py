@@ -113,13 +113,13 @@ def test_an_unknown_map_and_too_few_faces_are_errors():
 def write_pair(home, usages=("Training", "Training", "PublicTest"), votes_usages=None):
     """Write three rows of pixels, and votes of which the second has no image name."""
     rows = ["emotion,pixels,Usage"]
-    rows += [f"{n},{' '.join(['7'] * 2304)},{usage}" for n, usage in enumerate(usages)]
+    rows += [f"{n % 7},{' '.join(['7'] * 2304)},{usage}" for n, usage in enumerate(usages)]
     (home / "datasets" / "fer2013").mkdir(parents=True)
     (home / "datasets" / "fer2013" / "fer2013.csv").write_text("\n".join(rows) + "\n")
     table = [",".join(["Usage", "Image name", *ferplus.COLUMNS])]
     for number, usage in enumerate(votes_usages or usages):
         table.append(
-            f"{usage},{'' if number == 1 else f'fer{number}.png'},{number},8,0,0,0,0,0,0,0,0"
+            f"{usage},{'' if number == 1 else f'fer{number}.png'},{number % 3},7,0,0,0,0,0,0,0,0"
         )
     (home / "datasets" / "ferplus").mkdir()
     (home / "datasets" / "ferplus" / "fer2013new.csv").write_text("\n".join(table) + "\n")
@@ -130,17 +130,23 @@ def test_votes_stand_beside_their_row_of_fer_2013(fer_home):
     faces, votes, notice = exploration.find_votes("ferplus")
     assert faces.ids.tolist() == [0, 2] and faces.label_set == FER7
     assert votes[:, 0].tolist() == [0, 2]
-    assert "fer2013new.csv (sha256 " in notice and "2 faces" in notice
+    assert "(fer2013new.csv " in notice and "2 faces" in notice
 
 
 def test_where_there_are_no_votes_a_sentence_says_why(fer_home):
     assert "saw FER-2013's faces only" in exploration.find_votes("ckplus")[2]
-    assert "put fer2013new.csv into" in exploration.find_votes("fer2013")[2]
+    assert "holds no fer2013.csv" in exploration.find_votes("fer2013")[2]
     write_pair(fer_home, votes_usages=("Training", "PublicTest", "PublicTest"))
     faces, votes, notice = exploration.find_votes("fer2013")
-    assert faces is votes is None and "are not those of FER-2013" in notice
-    (fer_home / "datasets" / "fer2013" / "fer2013.csv").unlink()
-    assert "FER-2013 is not in" in exploration.find_votes("fer2013")[2]
+    assert faces is votes is None and "Row 2 is PublicTest in" in notice
+    (fer_home / "datasets" / "ferplus" / "fer2013new.csv").unlink()
+    assert "holds no fer2013new.csv" in exploration.find_votes("fer2013")[2]
+
+
+def test_votes_that_are_shifted_by_some_rows_are_refused(fer_home):
+    write_pair(fer_home, usages=["Training"] * 140)
+    notice = exploration.find_votes("fer2013")[2]
+    assert "of the labels" in notice and "both need their original order" in notice
 
 
 @pytest.mark.realdata

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fer_lib.data.faces import Faces
+from fer_lib.data.faces import Faces, Splits, grey
 from fer_lib.emotions import FER7
 
 
@@ -31,6 +32,7 @@ def faces(n=6, **changes):
         ({"images": np.zeros((6, 5, 4))}, "images must be uint8.*float64"),
         ({"images": np.zeros((6, 5, 4, 1), np.uint8)}, r"images must be.*\(6, 5, 4, 1\)"),
         ({"images": [[[0]]]}, "images must be uint8"),
+        ({"images": np.zeros((6, 5), np.uint8)}, r"images must be.*\(6, 5\)"),
         ({"labels": np.zeros(6)}, "labels must be integers; got float64"),
         ({"labels": np.array([0, 1, 7, 0, 0, 9])}, r"row 2 holds 7 \(2 such rows\)"),
         ({"labels": np.array([0, -1, 0, 0, 0, 0])}, "row 1 holds -1"),
@@ -138,3 +140,34 @@ def test_faces_cannot_be_written_to_and_the_caller_s_array_can():
         with pytest.raises(ValueError, match="read-only"):
             getattr(made[1:], field)[0] = getattr(made, field)[0]
     images[0] = 1
+
+
+def test_faces_print_short_and_never_their_pixels():
+    text = repr(faces(14))
+    assert text == (
+        "Faces('some faces': 14 grey faces of 5 x 4 pixels; angry 2, disgust 2, fear 2, happy 2, "
+        "sad 2, surprise 2, neutral 2)"
+    )
+    voted = faces(labels=np.ones((6, 7), np.float32))
+    assert "6 grey faces of 5 x 4 pixels, with votes; angry 6" in repr(voted)
+
+
+def test_a_table_of_faces_and_of_splits_tells_classes_and_counts(rng):
+    image = rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    parts = Splits(train=faces(14), test=Faces(image, [0, 1], ("a<b", "angry"), name="few"))
+    lines = repr(parts).splitlines()
+    assert lines[1] == "test: few, 2 colour faces of 8 x 8 pixels"
+    assert lines[2].split() == ["class", "train", "test"]
+    assert lines[3].split() == ["angry", "2", "1"] and lines[-1].split() == ["all", "14", "2"]
+    page = parts._repr_html_()
+    assert "<tr><th>angry</th><td>2</td><td>1</td></tr>" in page and "a&lt;b" in page
+    assert "some faces" in faces()._repr_html_() and len(faces()._repr_html_()) < 1000
+
+
+def test_colour_faces_are_kept_and_have_the_grey_values_that_pillow_gives(rng):
+    images = rng.integers(0, 256, (6, 9, 7, 3), dtype=np.uint8)
+    coloured = faces(images=images)
+    assert coloured[2:4].images.shape == (2, 9, 7, 3)
+    expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
+    np.testing.assert_array_equal(grey(images), expected)
+    assert grey(expected) is expected

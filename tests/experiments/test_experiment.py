@@ -213,8 +213,8 @@ def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
 
 
 OTHERS = {
+    "auxiliary": "ferplus_soft",
     "attention": "se",
-    "auxiliary": "ferplus",
     "layer_decay": 0.5,
     "ema": 0.99,
     "loss": "kl",
@@ -247,17 +247,18 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "results_dir"])
 def test_every_parameter_that_makes_the_result_changes_the_name(name):
-    default = Experiment(mixing="cutmix", distill_from="a.tflite", auxiliary="ferplus_soft")
+    default = Experiment(auxiliary="ferplus", mixing="cutmix", distill_from="a.tflite")
     other = OTHERS[name] if name in OTHERS else getattr(default, name) + 1
     assert dataclasses.replace(default, **{name: other}).name != default.name
 
 
-@pytest.mark.parametrize("name", ["mixing_alpha", "distill_weight", "distill_temperature"])
+@pytest.mark.parametrize(
+    "name", ["mixing_alpha", "distill_weight", "distill_temperature", "auxiliary_weight"]
+)
 def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
     assert Experiment(**{name: 0.7}).name == Experiment().name
-    assert Experiment(**{name: 0.7}, mixing="mixup", distill_from="a.tflite").name != (
-        Experiment(mixing="mixup", distill_from="a.tflite").name
-    )
+    read = {"mixing": "mixup", "distill_from": "a.tflite", "auxiliary": "ferplus"}
+    assert Experiment(**{name: 0.7}, **read).name != Experiment(**read).name
 
 
 def test_where_the_results_go_is_not_in_the_name():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib.vision import episodes
-from fer_lib.vision.photos import faces_table
+from fer_lib.vision.face_table import faces_table
 
 LABELS = ("happy", "sad", "neutral")
 

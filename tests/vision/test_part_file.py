@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.vision import photos
+from fer_lib.vision import face_table
 from fer_lib.vision.part_file import PartFile, part_names
 
 LABELS = ("happy", "sad")
@@ -29,7 +29,7 @@ def test_the_table_is_that_of_the_rows(tmp_path):
     rows = [row(0, 1, 1 / 3), row(0, 2, 1e-9), row(1), row(2, 1, 0.1 + 0.2)]
     for one in rows:
         part.append([one], None)
-    wanted = photos.faces_table(rows, LABELS)
+    wanted = face_table.faces_table(rows, LABELS)
     pd.testing.assert_frame_equal(part.table(), wanted, check_exact=True)
     part.remove()
     assert not [path for path in tmp_path.iterdir() if path.is_file()]

@@ -5,8 +5,6 @@ import typing
 from fer_lib import storage
 from fer_lib.data.readers import archives, image_files
 
-SPLITS = ("train", "validation", "test")
-
 
 class Card(typing.NamedTuple):
     """What a user must know about a data set before using it."""

@@ -5,7 +5,7 @@ import warnings
 from fer_lib import emotions
 from fer_lib.data.datasets.cards import Card, Dataset, differences, source_of
 from fer_lib.data.readers import sources
-from fer_lib.data.usage import split_by_usage
+from fer_lib.data.splits import split_by_usage
 
 
 def load_ckplus(*, on_error="raise", split_seed=0):

@@ -12,7 +12,7 @@ import numpy as np
 from fer_lib import emotions, storage
 from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.readers import archives, class_folders, sources
-from fer_lib.data.usage import split_by_usage
+from fer_lib.data.splits import split_by_usage
 
 # Goodfellow et al. 2013 (https://arxiv.org/abs/1307.0414); faces per class in FER-7's order.
 FER2013_COUNTS = {

@@ -7,7 +7,7 @@ import numpy as np
 from fer_lib.data.datasets.cards import Dataset
 from fer_lib.data.datasets.fer2013 import FER2013
 from fer_lib.data.datasets.ferplus import read_joined
-from fer_lib.data.usage import split_by_usage
+from fer_lib.data.splits import split_by_usage
 
 # Half of a target is the face's own label, half what its votes let expect.
 VOTES_SHARE = 0.5

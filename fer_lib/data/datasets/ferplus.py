@@ -9,8 +9,8 @@ import numpy as np
 from fer_lib import emotions, storage
 from fer_lib.choices import lookup
 from fer_lib.data.datasets.cards import Card, Dataset, home, missing
-from fer_lib.data.readers import archives, sources
-from fer_lib.data.usage import split_by_usage
+from fer_lib.data.readers import archives, fer2013_csv, sources
+from fer_lib.data.splits import split_by_usage
 
 VOTES_FILES = ("fer2013new.csv", "label.csv")
 # The columns of votes: the eight emotions, then two that stand for no emotion.
@@ -174,8 +174,10 @@ def read_votes(path):
             faults.append(f"row {number}: has {len(line)} fields instead of {len(header)}")
         elif None in counts:
             faults.append(f"row {number}: votes must be whole numbers to 10; they are {line[2:]}")
-        elif line[0] not in sources.USAGES:
-            faults.append(f"row {number}: Usage is {line[0][:20]!r}, not one of {sources.USAGES}")
+        elif line[0] not in fer2013_csv.USAGES:
+            faults.append(
+                f"row {number}: Usage is {line[0][:20]!r}, not one of {fer2013_csv.USAGES}"
+            )
         elif not 1 <= sum(counts) <= _TAGGERS:
             faults.append(f"row {number}: must have 1 to 10 votes; it has {sum(counts)}")
         else:
@@ -190,14 +192,14 @@ def read_votes(path):
 
 def _find_pixels():
     for folder in (home("ferplus"), home("fer2013")):
-        for name in sources.CSV_NAMES[:2]:
+        for name in fer2013_csv.CSV_NAMES[:2]:
             for path in (folder / name, folder / f"{name}.zip"):
                 if path.exists():
                     return path
         for path in sorted(folder.glob("*.zip")):
             with archives.opened_zip(path) as archive:
                 names = [name.rpartition("/")[2] for name in archive.namelist()]
-            if set(names) & set(sources.CSV_NAMES[:2]):
+            if set(names) & set(fer2013_csv.CSV_NAMES[:2]):
                 return path
     raise missing("fer2013", FERPLUS.card, "fer2013.csv (the pixels)")
 

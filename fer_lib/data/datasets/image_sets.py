@@ -4,7 +4,7 @@ import warnings
 
 from fer_lib.data.datasets.cards import differences, source_of
 from fer_lib.data.readers import archives, cache, image_files
-from fer_lib.data.usage import split_by_usage
+from fer_lib.data.splits import split_by_usage
 
 _VERSION = "1"  # to be raised when a data set's files are read differently
 

@@ -112,6 +112,7 @@ def save_entry(entry, faces):
             "name": faces.name,
             "label_set": faces.label_set,
             "skipped": faces.skipped,
+            "notes": faces.notes,
             "checksums": {name: _checksum(array) for name, array in arrays.items()},
         }
         storage.write_json(temporary / "faces.json", about)
@@ -134,9 +135,8 @@ def load_entry(entry):
             arrays[name] = np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             if _checksum(arrays[name]) != checksum:
                 return None
-        return Faces(
-            **arrays, label_set=about["label_set"], name=about["name"], skipped=about["skipped"]
-        )
+        told = {key: about[key] for key in ("label_set", "name", "skipped")}
+        return Faces(**arrays, **told, notes=about.get("notes", ()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 

@@ -1,0 +1,4 @@
+from .grid import Grid as Grid
+from .grid import make_grid as make_grid
+from .grid import read_grid as read_grid
+from .slurm import submit as submit
