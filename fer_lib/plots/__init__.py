@@ -1,7 +1,7 @@
 """Figures: one function draws one Axes and returns it.
 
 Each takes the data first and `ax=None` (a new figure), `title=None`; further keywords go to the
-artist it draws. It computes no statistic, shows nothing and saves nothing (`save_figure` does).
+artist it draws. It computes no score, shows nothing and saves nothing (`save_figure` does).
 
 faces           plot_faces, plot_class_counts, plot_mistakes
 data            what a data set looks like: plot_mean_faces, plot_embedding and more
