@@ -5,6 +5,7 @@ confusion      what a confusion matrix tells: per_class
 bootstrap      resampled faces, behind every interval
 calibration    fit_temperature makes confidence fit accuracy
 one_vs_rest    each emotion against all others: ranking_table, curves
+significance   mcnemar, holm: whether two classifiers differ
 test_time      predict_tta: the mean answer to several views of a face
 """
 
