@@ -1,11 +1,12 @@
 """Is this number right?
 
 report          audit: all checks of a data set or a run
-finding         Finding: what a check returns
-data_checks     checks of the faces and their splits
+data_checks     checks of the splits
 score_checks    checks of what was scored, and how
-noise_checks    what a score or a difference may mean
 model_checks    checks that run a model
+noise_checks    checks of what a score or a difference may mean
+evidence        what the checks work from
+finding         Finding: what a check returns
 label_quality   label_issues: labels that a classifier doubts
 pitfalls        traps behind published numbers, replayed
 """

@@ -2,10 +2,10 @@
 
 experiment      Experiment: the parameters of a run
 runner          run carries an experiment out
-environment     machine, versions, code and data of a run
-values          what people pass for a number, a truth or text
-runs            Run, load_run, find_runs, runs_table; publish copies what a report needs
-comparison      compare_runs tests whether runs differ, ensemble averages their answers
+runs            Run, load_run, find_runs, runs_table, publish: the folders of results
+environment     the machine, versions, code and data of a run
+values          what people pass for a number or a truth
+comparison      compare_runs, ensemble: several runs on the same faces
 cross_dataset   cross_table: models on data sets that they were not trained on
 model_card      ship: small files of a run, with their card
 """
