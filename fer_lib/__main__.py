@@ -6,7 +6,6 @@ one `@option` line.
 """
 
 import functools
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 from click import argument, option
 
 import fer_lib
+from fer_lib.screen import silence_tensorflow
 
 SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -86,7 +86,7 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    _silence_tensorflow()
+    silence_tensorflow()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -106,37 +106,6 @@ def main(arguments=None):
         return _told(f"{at}: {error.strerror}." if at and error.strerror else error)
     except (ValueError, ImportError, RuntimeError, MemoryError) as error:
         return _told(error)
-
-
-class _SilentImport:
-    """Finder of TensorFlow, for `sys.meta_path`: it is imported without its libraries' log."""
-
-    def find_spec(self, name, path=None, target=None):
-        """Find TensorFlow, and nothing else."""
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        if spec := importlib.util.find_spec(name):
-            load = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _without_stderr(load, module)
-        return spec
-
-
-def _silence_tensorflow():
-    # The first covers most of what its libraries write about processors and GPUs. They write the
-    # rest before they read any setting.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _SilentImport())
-
-
-def _without_stderr(function, *words):
-    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            return function(*words)
-        finally:
-            os.dup2(stderr.fileno(), 2)
 
 
 def _told(message, status=1):

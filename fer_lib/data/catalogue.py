@@ -187,7 +187,7 @@ def load_path(path, *, on_error="raise", split_seed=0, drop_folders=()):
     return split_by_usage(faces, path.name, split_seed=split_seed)
 
 
-def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
+def load_synthetic(*, train=2100, validation=700, test=1400, seed=0):
     """Draw synthetic faces: no download, and no claim about real faces.
 
     Args:

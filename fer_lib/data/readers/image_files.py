@@ -12,6 +12,7 @@ import numpy as np
 from fer_lib import emotions
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives
+from fer_lib.screen import progress
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -82,11 +83,9 @@ def read_entries(entries, load, source, *, problems=(), dropped=(), label_set=No
 
 def _load(entries, load, size):
     """Return the images, the entries of those that could be read, and the faults."""
-    from tqdm import tqdm
-
     images = np.empty((len(entries), size, size), np.uint8)
     kept, faults = [], []
-    for entry in tqdm(entries, desc="reading images", delay=2, leave=False):
+    for entry in progress(entries, "reading images"):
         fault = entry.fault
         if not fault:
             try:
