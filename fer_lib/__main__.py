@@ -277,24 +277,36 @@ def predict(paths, model, **options):
     print(photos.screen_table(table))
 
 
-@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
-@argument("source")
+@command("Use a model", "clip.mp4 --out faces.csv --annotated boxes.mp4 --timeline timeline.png")
+@argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @_model
 @_out
 @_overwrite
-@option("--annotated", metavar="FILE", help="Write the video with boxes and names.")
+@option("--summary", metavar="FILE", help="Write a table with a row per person and video.")
+@option("--annotated", metavar="FILE", help="Write the video with boxes, names and its sound.")
 @option("--timeline", metavar="FILE", help="Write a figure of emotions over time.")
+@option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
+@option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
+@option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
+@option("--baseline", metavar="SPAN", help="When people look neutral, as 0-5s: adds changes.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
-def video(source, model, **options):
-    """Follow the expressions of a video over time.
+def video(sources, model, start, end, baseline, **options):
+    """Follow the expressions of videos over time.
 
-    SOURCE is a video file, or the number of a camera.
+    VIDEO is a file, an address of a stream, or a folder of videos. For several, --annotated,
+    --timeline and --elan are folders.
     """
-    from fer_lib.vision import photos, video
+    from fer_lib.vision import people, video
 
+    options |= {"start": people.read_seconds(start), "end": end and people.read_seconds(end)}
+    options["baseline"] = baseline and people.read_span(baseline)
+    source = sources[0] if len(sources) == 1 else list(sources)
     table = video.predict_video(source, model, **options)
-    print(photos.screen_table(table))
+    print(people.people_text(table))
+    kinds = ("out", "summary", "annotated", "timeline", "elan")
+    print(*[f"{options[kind]} is written." for kind in kinds if options[kind]], sep="\n")
+    return int(not table.attrs["frames"])
 
 
 @command("Use a model", "--camera 0")
@@ -302,7 +314,11 @@ def video(source, model, **options):
 @_model
 @_detector
 def webcam(model, camera, **options):
-    """Show expressions in a live window: Esc or q quit, s, r, m."""
+    """Show expressions in a live window.
+
+    Keys: q or Esc quits, s keeps the picture, r begins and ends a table, m mirrors. Boxes in a
+    table are of the camera's own picture, mirrored or not.
+    """
     from fer_lib.vision import webcam
 
     print(*webcam.show_webcam(model, camera, **options), sep="\n")

@@ -1,12 +1,13 @@
-"""Checks of the audit on plain arrays and dicts: each returns one `Finding`.
+"""Checks of the splits.
 
 A check fails where a published number would be wrong, warns where a reader must be told, and
-passes otherwise. To add one: write it here and call it in `audit`.
+passes otherwise. To add one: write it here, on plain arrays, and list it in `CHECKS`.
 """
 
 import numpy as np
 
-from fer_lib.audit.finding import Finding
+from fer_lib.audit.evidence import rows_of
+from fer_lib.audit.finding import Check, Finding
 
 # FER-2013's official PublicTest, on which everybody reports, has 8 % of its faces identical in
 # Training and 16 % nearly so. Above that, a split is a mistake of the splitting.
@@ -103,3 +104,48 @@ def trained_on_evaluation_rows(train, evaluated):
 
 
 # The metric
+
+
+def _conflicting_labels(evidence):
+    exact = np.concatenate(list(evidence.exact.values()))
+    classes = np.concatenate([faces.classes for faces in evidence.parts.values()])
+    return conflicting_labels(exact, classes)
+
+
+def _groups(evidence):
+    if evidence.groups is None:
+        return None
+    return shared_between_splits("subjects or sequences", evidence.groups, 0)
+
+
+def _evaluation_rows(evidence):
+    """Compare the scored rows, which may be none of the test faces', with those of train."""
+    train, scored = evidence.parts["train"], evidence.scored
+    unknown = evidence.run.predictions["ids"][scored < 0]
+    ids = np.concatenate([evidence.parts["test"].ids[scored[scored >= 0]], unknown])
+    strangers = rows_of(unknown, train.ids)
+    numbers = evidence.exact["train"]
+    exact = np.concatenate(
+        [
+            evidence.exact["test"][scored[scored >= 0]],
+            np.where(strangers >= 0, numbers[strangers], -1),
+        ]
+    )
+    return trained_on_evaluation_rows((train.ids, numbers), (ids, exact))
+
+
+CHECKS = (
+    Check(
+        "L1.4",
+        ("data",),
+        lambda e: shared_between_splits("identical images", e.exact, IDENTICAL_TOLERATED),
+    ),
+    Check(
+        "L1.4",
+        ("data",),
+        lambda e: shared_between_splits("near-duplicates", e.near, NEAR_TOLERATED),
+    ),
+    Check("L1.4", ("data",), _conflicting_labels),
+    Check("L3.2", ("data",), _groups),
+    Check("L1.1", ("data", "run"), _evaluation_rows),
+)

@@ -1,11 +1,14 @@
-"""Checks of the audit that run a model on a few faces."""
+"""Checks that run a model on a few faces.
+
+To add one: write it here, on a model and faces, and list it in `CHECKS`.
+"""
 
 import contextlib
 
 import keras
 import numpy as np
 
-from fer_lib.audit.finding import Finding
+from fer_lib.audit.finding import Check, Finding
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,
@@ -122,3 +125,9 @@ def _recording(layer, seen):
         yield
     finally:
         del layer.call
+
+
+CHECKS = (
+    Check("L2", ("data", "run", "model"), lambda e: batch_dependence(e.model, e.some_images)),
+    Check("", ("data", "run", "model"), lambda e: input_range(e.model, e.some_images)),
+)

@@ -1,8 +1,11 @@
-"""Checks of noise: what a score or a difference may mean."""
+"""Checks of noise: what a score or a difference may mean.
+
+To add one: write it here, on plain arrays, and list it in `CHECKS`.
+"""
 
 import numpy as np
 
-from fer_lib.audit.finding import Finding
+from fer_lib.audit.finding import Check, Finding
 from fer_lib.evaluation.significance import mcnemar
 
 
@@ -76,3 +79,55 @@ def difference(labels, probabilities, other_probabilities, other):
     if p > 0.05:
         return Finding("difference", "warn", figures, f"{text}: inside the noise of the test set.")
     return Finding("difference", "pass", figures, f"{text}.")
+
+
+def _class_sizes(evidence):
+    if evidence.run is not None:
+        return class_sizes(evidence.labels, evidence.label_set)
+    if "test" not in evidence.parts:
+        return None
+    test = evidence.parts["test"]
+    return class_sizes(test.classes, test.label_set)
+
+
+def _seeds(evidence):
+    same = [
+        run for run in evidence.beside if _but_for_the_seed(run) == _but_for_the_seed(evidence.run)
+    ]
+    return seeds({run.experiment.seed: _accuracy(run) for run in same})
+
+
+def _difference(evidence):
+    """Compare with the run beside it whose accuracy on the same faces is nearest."""
+    run, scores = evidence.run, evidence.run.scores
+    rivals = [
+        other
+        for other in evidence.beside
+        if _but_for_the_seed(other) != _but_for_the_seed(run)
+        and other.experiment.dataset == run.experiment.dataset
+        and other.scores["test_name"] == scores["test_name"]
+        and other.scores["test"]["n"] == scores["test"]["n"]
+    ]
+    if not rivals:
+        return None
+    rival = min(rivals, key=lambda other: (abs(_accuracy(other) - _accuracy(run)), other.folder))
+    if not np.array_equal(rival.predictions["ids"], run.predictions["ids"]):
+        return None
+    theirs = rival.predictions["probabilities"]
+    return difference(evidence.labels, evidence.probabilities, theirs, rival.label())
+
+
+def _accuracy(run):
+    return run.scores["test"]["accuracy"]["value"]
+
+
+def _but_for_the_seed(run):
+    return run.experiment.identity() | {"seed": None}
+
+
+CHECKS = (
+    Check("", ("run",), lambda e: intervals(e.run.scores["test"])),
+    Check("", (), _class_sizes),
+    Check("", ("run",), _seeds),
+    Check("", ("run",), _difference),
+)

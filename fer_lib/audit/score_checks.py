@@ -1,8 +1,11 @@
-"""Checks of what was scored and how: the epoch, the classes, the metric."""
+"""Checks of what was scored and how: the epoch, the classes, the metric.
+
+To add one: write it here, on plain arrays, and list it in `CHECKS`.
+"""
 
 import numpy as np
 
-from fer_lib.audit.finding import Finding
+from fer_lib.audit.finding import Check, Finding
 from fer_lib.evaluation import metrics
 
 
@@ -219,3 +222,47 @@ def scored_subset(scored, held, skipped):
         text += f", but reading the source left out {skipped:,} rows: say so beside the score."
         return Finding("scored faces", "warn", figures, text)
     return Finding("scored faces", "pass", figures, f"{text}; {skipped:,} rows were left out.")
+
+
+def _without_duplicates(evidence):
+    scored = evidence.scored
+    if (scored < 0).any():
+        return None
+    copies = np.isin(evidence.near["test"][scored], evidence.near["train"])
+    return score_without_duplicates(evidence.labels, evidence.probabilities, copies)
+
+
+def _accuracy_of_the_epoch(evidence):
+    run, of = evidence.run, evidence.run.predictions
+    if not len(of.get("validation_ids", ())) or "val_accuracy" not in run.history:
+        return None
+    reported = float(run.history.val_accuracy[run.scores["best_epoch"] - 1])
+    validation = of["validation_labels"], of["validation_probabilities"]
+    return reported_accuracy(reported, *validation, "history.csv")
+
+
+CHECKS = (
+    Check("L1.1", ("run",), lambda e: selection(e.run.scores, e.run.predictions)),
+    Check("L1.4", ("data", "run"), _without_duplicates),
+    Check(
+        "L3.3",
+        ("data", "run"),
+        lambda e: scored_subset(len(e.labels), len(e.parts["test"]), len(e.parts["test"].skipped)),
+    ),
+    Check(
+        "",
+        ("data", "run"),
+        lambda e: class_order(e.labels, e.probabilities, e.label_set, e.parts["test"].label_set),
+    ),
+    Check("", ("run",), lambda e: class_collapse(e.labels, e.probabilities, e.label_set)),
+    Check(
+        "",
+        ("run",),
+        lambda e: reported_accuracy(
+            e.run.scores["test"]["accuracy"]["value"], e.labels, e.probabilities, "scores.json"
+        ),
+    ),
+    Check("", ("run",), _accuracy_of_the_epoch),
+    Check("", ("run",), lambda e: monitored(e.run.experiment.monitor, e.run.history.columns)),
+    Check("", ("run",), lambda e: macro_f1_gap(e.labels, e.probabilities)),
+)

@@ -6,7 +6,9 @@ with its card to `DATASETS`.
 
 import collections
 import os
+import typing
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from fer_lib import emotions
@@ -33,7 +35,7 @@ from fer_lib.data.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
 from fer_lib.data.datasets.jaffe import JAFFE
 from fer_lib.data.datasets.rafdb import RAFDB
 from fer_lib.data.datasets.tfeid import TFEID
-from fer_lib.data.faces import Splits
+from fer_lib.data.faces import Faces, Splits
 from fer_lib.data.readers import sources
 from fer_lib.data.splits import SPLITS, named, split_by_usage
 
@@ -66,7 +68,12 @@ __all__ = [
 SYNTHETIC = "synthetic faces (not FER-2013)"
 
 
-def load_dataset(name_or_path, *, drop_classes=(), **options):
+def load_dataset(
+    name_or_path: str | os.PathLike,
+    *,
+    drop_classes: Sequence[str] = (),
+    **options: typing.Any,
+) -> Splits:
     """Return the train, validation and test faces of a data set.
 
     Args:
@@ -125,7 +132,7 @@ def resolve_auto():
     return "fer2013", f"FER-2013 was downloaded to {folder}."
 
 
-def describe(name=None, loaded=None):
+def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | None = None) -> str:
     """Return the card of a data set as text, or a list of the data sets.
 
     Args:

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import hashlib
+import inspect
 import json
 
 from fer_lib import storage
@@ -105,7 +106,8 @@ class Experiment:
             answer to several views of each face; the saved model answers to one.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
-        mixed_precision: `"auto"` (bfloat16 on a GPU), `"none"` or `"bfloat16"`.
+        mixed_precision: `"auto"` (bfloat16 where it is quicker, see
+            `devices.quick_in_bfloat16`), `"none"` or `"bfloat16"`.
         cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
             `loop.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
@@ -204,6 +206,16 @@ class Experiment:
         if field.name in _READ_WITH and getattr(self, _READ_WITH[field.name]) is None:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
+
+    def options(self, function):
+        """Return the parameters that a function takes by the same names, as a dict.
+
+        Args:
+            function: Such as `loop.fit`: a parameter that it and `Experiment` have needs no
+                further line.
+        """
+        taken = inspect.signature(function).parameters
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in taken}
 
     def load_data(self, dataset=None):
         """Return the faces of `dataset` (or another one), split by `split_seed`.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import storage
-from fer_lib.evaluation import calibration, metrics
+from fer_lib.evaluation import bootstrap, calibration, metrics
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS
@@ -167,13 +167,9 @@ def _file_lines(scores, table):
     shown = ("accuracy", "macro_f1", "log_loss")
     lines = ["| file | MB | accuracy | macro-F1 | log loss |", "|---|--:|---|---|---|"]
     for file, of in scores.items():
-        cells = [_interval(of[metric]) for metric in shown]
+        cells = [bootstrap.in_words(of[metric]) for metric in shown]
         lines.append(f"| {file} | {table.loc[file, 'file_mb']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _interval(score):
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
 
 
 def _class_lines(test):
@@ -183,8 +179,8 @@ def _class_lines(test):
     for label, of in test["per_class"].items():
         found = round(of["recall"] * of["n"])
         ends = binomtest(found, of["n"]).proportion_ci(method="wilson") if of["n"] else (0, 1)
-        recall = _interval({"value": of["recall"], "low": ends[0], "high": ends[1]})
-        f1 = _interval({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
+        recall = bootstrap.in_words({"value": of["recall"], "low": ends[0], "high": ends[1]})
+        f1 = bootstrap.in_words({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
         lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {f1} |")
     return "\n".join([*lines, "", "Recall with Wilson intervals, F1 with bootstrap intervals."])
 
@@ -194,7 +190,7 @@ def _calibration_lines(run, test, temperature):
     if "temperature" in run.scores:
         probabilities = calibration.apply_temperature(probabilities, 1 / temperature)
     before = metrics.expected_calibration_error(run.predictions["labels"], probabilities)
-    after = _interval(test["expected_calibration_error"])
+    after = bootstrap.in_words(test["expected_calibration_error"])
     return (
         f"Logits were divided by {temperature:.2f}, which no answer changes. It was fitted to "
         "the targets of validation, which are the votes where the model was trained on votes. "
@@ -227,7 +223,7 @@ def _cross_lines(cross):
     ]
     for row in cross.to_dict("records"):
         cells = [
-            _interval({key: row[metric + end] for key, end in _ENDS})
+            bootstrap.in_words({key: row[metric + end] for key, end in _ENDS})
             for metric in ("accuracy", "macro_f1")
         ]
         left = row["left_out"] if isinstance(row["left_out"], str) and row["left_out"] else "none"

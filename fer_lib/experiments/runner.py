@@ -10,13 +10,16 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.data import catalogue
+from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
 from fer_lib.experiments import environment
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
 from fer_lib.training import devices, distribution, loop, targets
-from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teachers
+from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
@@ -59,7 +62,7 @@ def set_up(experiment):
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
     devices.choose(experiment.device)
-    load_teachers(experiment.distill_from)
+    find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
     with distribution.data_parallel(experiment.distribute) as count:
@@ -80,8 +83,9 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `catalogue.load_dataset`.
     """
+    dense = classifier.BACKBONES[experiment.backbone].dense
     mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and devices.on_gpu()
+        experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
     )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
@@ -93,22 +97,20 @@ def build_model(experiment, data):
 
 
 def _build_classifier(experiment, data):
-    return classifier.build_classifier(
-        experiment.backbone,
-        classes=len(data["train"].label_set),
-        alpha=experiment.alpha,
-        weights=experiment.weights,
-        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
-        batch_norm=experiment.batch_norm,
-        image_size=experiment.image_size,
-        face_size=data["train"].images.shape[1:],
-        dense=experiment.dense,
-        dropout=experiment.dropout,
-        attention=experiment.attention,
-    )
+    own = {
+        "classes": len(data["train"].label_set),
+        "face_size": data["train"].images.shape[1:],
+        "unfreeze": "all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+    }
+    build = classifier.build_classifier
+    return build(**experiment.options(build) | own)
 
 
-def run(experiment, data=None, model=None):
+def run(
+    experiment: Experiment,
+    data: dict[str, Faces] | None = None,
+    model: keras.Model | None = None,
+) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
     Fits on train, selects the epoch on validation, and scores test once.
@@ -141,6 +143,7 @@ def run(experiment, data=None, model=None):
     described = [describe_teacher(teacher) for teacher in teachers]
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
+        origin, model = model.origin, in_float32(model)  # whoever loads it may lack bfloat16
         temperature = _calibrate(experiment, model, data["validation"])
         with storage.replacing(result.folder / "model.keras") as path:
             model.save(path)
@@ -149,7 +152,7 @@ def run(experiment, data=None, model=None):
         "dataset": experiment.dataset,
         "train_name": data["train"].name,
         "train_n": len(data["train"]),
-        "weights": model.origin,
+        "weights": origin,
         "best_epoch": loop.best_epoch(history, experiment.monitor),
         "selected_by": experiment.monitor,
         "temperature": temperature,
@@ -193,33 +196,13 @@ def _fit(experiment, data, model, teachers, folder):
     with distribution.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
+        own = {"stages": _stages(experiment), "folder": folder}
+        own |= {"auxiliary": auxiliary, "parallel": count}
         history = loop.fit(
             trained,
             (data["train"].images, aims),
             (data["validation"].images, data["validation"].targets),
-            stages=_stages(experiment),
-            folder=folder,
-            batch_size=experiment.batch_size,
-            optimizer=experiment.optimizer,
-            schedule=experiment.schedule,
-            weight_decay=experiment.weight_decay,
-            layer_decay=experiment.layer_decay,
-            ema=experiment.ema,
-            loss=experiment.loss,
-            label_smoothing=experiment.label_smoothing,
-            class_weight=experiment.class_weight,
-            sampling=experiment.sampling,
-            auxiliary=auxiliary,
-            auxiliary_weight=experiment.auxiliary_weight,
-            augmentation=experiment.augmentation,
-            mixing=experiment.mixing,
-            mixing_alpha=experiment.mixing_alpha,
-            batch_norm=experiment.batch_norm,
-            monitor=experiment.monitor,
-            patience=experiment.patience,
-            cache=experiment.cache,
-            parallel=count,
-            seed=experiment.seed,
+            **experiment.options(loop.fit) | own,
         )
         weights = trained.get_weights()
     if trained is not model:

@@ -6,12 +6,14 @@ scores.json` and its figures; `scores.json` is written last, so a folder that ha
 
 import dataclasses
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fer_lib import storage
+from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import Experiment
 
 HEADLINE = (
@@ -30,6 +32,10 @@ class Run:
     """The results of one experiment, read from its folder when asked for."""
 
     folder: Path
+
+    def __repr__(self):
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.folder)!r}, {state})"
 
     @functools.cached_property
     def experiment(self):
@@ -88,6 +94,11 @@ class Run:
     def finished(self):
         """Whether the run has its scores."""
         return (self.folder / "scores.json").exists()
+
+    @property
+    def label_set(self):
+        """Emotion names in the order of the classes, a tuple."""
+        return tuple(self.scores["test"]["per_class"])
 
     def model(self):
         """Load the classifier: raw `uint8` faces in, probabilities out."""
@@ -149,17 +160,12 @@ class Run:
         rows = {}
         for split in ("test", "validation"):
             name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
-            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
+            scores = self.scores[split]
+            rows[name] = {metric: bootstrap.in_words(scores.get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
 
 
-def _interval(score):
-    if score is None:
-        return "–"
-    return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
-
-
-def load_run(folder):
+def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
     Raises:
@@ -170,7 +176,7 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def find_runs(results_dir="runs", pattern="*"):
+def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> dict[str, Run]:
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
@@ -304,8 +310,8 @@ def summary_table(table):
 def _cell(row, metric):
     if not row.get("state") == "finished":
         return ""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return bootstrap.in_words({name: row[metric + end] for name, end in ends.items()})
 
 
 # What a report needs of a run: no model, no face and no row of the data.

@@ -4,8 +4,26 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.emotions import translate
-from fer_lib.inference.predictor import PREDICTORS, load_predictor, read_sidecar, sidecar
+from fer_lib.inference.predictor import (
+    PREDICTORS,
+    find_model,
+    load_predictor,
+    read_sidecar,
+    sidecar,
+)
 from fer_lib.screen import progress
+
+
+def find_teachers(names):
+    """Return the files of the teachers that a comma-separated text names, without opening them.
+
+    Args:
+        names: See `load_teachers`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return [find_model(name.strip()) for name in names.split(",")] if names else []
 
 
 def load_teachers(names):

@@ -9,6 +9,7 @@ import pytest
 
 from fer_lib import storage
 from fer_lib.audit import report
+from fer_lib.audit.finding import LEAKS
 from fer_lib.data.faces import Faces
 from fer_lib.data.synthetic import make_faces
 from fer_lib.evaluation import metrics
@@ -164,6 +165,15 @@ def test_a_run_whose_data_is_not_there_is_still_checked(tmp_path, parts):
     assert statuses(findings)["class collapse"] == "pass"
 
 
+def test_findings_stand_in_the_order_of_kapoor_and_narayanan(clean, parts):
+    findings = report.audit_run(clean, parts)
+    kinds = [finding.leak for finding in findings[1:]]  # after whether the data is the run's
+    assert kinds == sorted(kinds, key=[*LEAKS, ""].index)
+    assert {"L1.1", "L1.4", "L2", "L3.3", ""} <= set(kinds)
+    lines = report.report(findings).splitlines()
+    assert lines.index("L1.1 no test set of its own") < lines.index("L1.4 duplicates")
+
+
 def test_one_seed_and_a_rival_inside_noise_are_told(tmp_path, parts):
     result = write_run(tmp_path / "run", parts)
     write_run(tmp_path / "rival", parts, seed=1, backbone="mobilenet")
@@ -189,9 +199,8 @@ def test_report_and_json_say_the_same(tmp_path, parts):
     assert max(map(len, text.splitlines())) <= 100
     report.write_json(findings, tmp_path / "audit.json")
     written = json.loads((tmp_path / "audit.json").read_text())
-    assert [list(row) for row in written] == [["check", "status", "figures", "sentence"]] * len(
-        findings
-    )
+    columns = ["check", "status", "figures", "sentence", "leak"]
+    assert [list(row) for row in written] == [columns] * len(findings)
     assert not report.failed(findings)
     assert report.failed([*findings, findings[0]._replace(status="fail")])
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -255,7 +256,7 @@ def test_other_faces_than_the_run_was_made_with_are_refused(finished, tiny_faces
 
 def test_a_resumed_run_keeps_the_record_of_its_beginning(tiny, tiny_faces, tmp_path, monkeypatch):
     this = experiment(tmp_path)
-    monkeypatch.setattr(runner.training, "fit", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(runner.loop, "fit", lambda *a, **k: 1 / 0)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             runner.run(this, tiny_faces)
@@ -268,6 +269,16 @@ def test_building_a_model_leaves_the_dtype_policy_alone(tiny, tiny_faces, tmp_pa
     mixed = runner.build_model(experiment(tmp_path, mixed_precision="bfloat16"), tiny_faces)
     assert any(layer.compute_dtype == "bfloat16" for layer in mixed.layers)
     assert keras.config.dtype_policy() == before
+
+
+@pytest.mark.slow
+def test_a_run_in_bfloat16_saves_a_model_in_single_precision(tiny, tiny_faces, tmp_path):
+    asked = experiment(tmp_path, mixed_precision="bfloat16", unfreeze="all", epochs=1)
+    result = runner.run(asked, tiny_faces)
+    model = result.model()
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    answers = model.predict(tiny_faces["test"].images, verbose=0)
+    np.testing.assert_allclose(answers, result.predictions["probabilities"], atol=1e-4)
 
 
 # recipes
@@ -346,6 +357,7 @@ def test_a_teacher_that_is_gone_when_training_ends_costs_nothing(
     shutil.copytree(finished[0].folder, teacher)
     fit = loop.fit
 
+    @functools.wraps(fit)
     def fit_and_lose(*arguments, **options):
         shutil.rmtree(teacher)
         return fit(*arguments, **options)

@@ -47,7 +47,7 @@ def test_the_scores_table_has_an_interval_for_each_headline_score(tmp_path):
     assert list(table.index) == list(runs.HEADLINE)
     assert list(table.columns) == [f"synthetic {s} (n = 140)" for s in ("test", "validation")]
     score = result.scores["test"]["macro_f1"]
-    expected = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+    expected = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
     assert table.loc["macro_f1"].iloc[0] == expected
 
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from fer_lib.emotions import COLOURS, FER7
-from fer_lib.vision import detection, photos
+from fer_lib.vision import detection, photos, yunet
 from fer_lib.vision.detection import DETECTORS, Detection
-from fer_lib.vision.photos import annotate, predict_photos, read_photo, save_table
+from fer_lib.vision.photos import annotate, read_photo, recognise, save_table
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
@@ -127,7 +127,7 @@ def test_floating_point_values_are_read_by_their_range(tmp_path, top):
 
 def test_floating_point_values_of_another_range_are_refused(tmp_path):
     save(tmp_path / "f.tif", np.array([[-3, 0, 9000]], np.float32))
-    with pytest.raises(ValueError, match=r"f\.tif can not be read: its values must be 0 to 1 or"):
+    with pytest.raises(ValueError, match=r"f\.tif cannot be read: its values must be 0 to 1 or"):
         read_photo(tmp_path / "f.tif")
 
 
@@ -202,7 +202,7 @@ BAD = {
     "empty.png": (lambda p: p.touch(), "it is empty"),
     "cut.jpg": (truncated, "it is damaged"),
     "bomb.png": (bomb, "pixels"),
-    "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "HEIC is not supported"),
+    "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "HEIC needs pillow-heif"),
     "drawing.eps.png": (lambda p: p.write_text(EPS), "no picture"),
     "pipe.png": (os.mkfifo, "it is no regular file"),
     "link.png": (lambda p: p.symlink_to("nowhere"), "it is no regular file"),
@@ -215,12 +215,12 @@ def test_a_bad_file_is_named_with_the_reason(tmp_path, name):
     plant(tmp_path / name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError, match=f"{name} can not be read: .*{reason}"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read: .*{reason}"):
             read_photo(tmp_path / name)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match="gone.png can not be read: there is no such file"):
+    with pytest.raises(ValueError, match="gone.png cannot be read: there is no such file"):
         read_photo(tmp_path / "gone.png")
 
 
@@ -234,7 +234,7 @@ def test_a_file_without_permission_is_named(tmp_path):
             folder.chmod(0o755)
         if root:
             os.seteuid(65534)  # root may read everything
-        with pytest.raises(ValueError, match=r"mine\.jpg can not be read: permission denied"):
+        with pytest.raises(ValueError, match=r"mine\.jpg cannot be read: permission denied"):
             read_photo(tmp_path / "mine.jpg")
     finally:
         if root:
@@ -243,12 +243,12 @@ def test_a_file_without_permission_is_named(tmp_path):
             folder.chmod(mode)
 
 
-# predict_photos
+# recognise
 
 
 def test_the_table_has_the_pinned_columns_and_a_row_per_face(tmp_path, predictor):
     path = save(tmp_path / "two.png", picture((200, 50), (30, 100)))
-    table = predict_photos(path, predictor, detector="squares")
+    table = recognise(path, predictor, detector="squares")
     assert list(table.columns) == [*PINNED, *FER7, "note"]
     assert table[["face", "x", "y", "width", "height"]].values.tolist() == [
         [1, 30, 100, 40, 40],
@@ -267,14 +267,14 @@ def test_all_faces_of_a_photo_are_one_batch_of_the_predictor_s_size(tmp_path, pr
     predictor.face_size = (64, 64)
     save(tmp_path / "a.png", picture((10, 10), (80, 10), (150, 10)))
     save(tmp_path / "b.png", picture((10, 10)))
-    predict_photos(tmp_path, predictor, detector="squares")
+    recognise(tmp_path, predictor, detector="squares")
     assert [batch.shape for batch in predictor.batches] == [(3, 64, 64), (1, 64, 64)]
     assert predictor.batches[0].dtype == np.uint8
 
 
 def test_a_photo_without_a_face_keeps_one_row(tmp_path, predictor):
     path = save(tmp_path / "none.png", picture())
-    table = predict_photos([path], predictor, detector="squares")
+    table = recognise([path], predictor, detector="squares")
     assert len(table) == 1 and not predictor.batches
     row = table.iloc[0]
     assert row["emotion"] == "" and row["note"] == "no face found"
@@ -286,7 +286,7 @@ def test_one_bad_file_of_many_costs_only_its_row(tmp_path, predictor):
         plant(tmp_path / name)
     save(tmp_path / "a good one.png", picture((10, 10)))
     files = [tmp_path / name for name in os.listdir(tmp_path)] + [tmp_path / "gone.png"]
-    table = predict_photos(files, predictor, detector="squares").set_index("source")
+    table = recognise(files, predictor, detector="squares").set_index("source")
     assert len(table) == len(BAD) + 2
     assert table.loc[str(tmp_path / "a good one.png"), "emotion"] == "angry"
     for name, (_, reason) in {**BAD, "gone.png": (None, "no such file")}.items():
@@ -299,7 +299,7 @@ def test_one_bad_file_of_many_costs_only_its_row(tmp_path, predictor):
 )
 def test_a_picture_that_is_a_face_crop_is_taken_whole(tmp_path, predictor, shape, whole):
     image = np.random.default_rng(0).integers(0, 150, shape, np.uint8)
-    table = predict_photos(save(tmp_path / "c.png", image), predictor, detector="squares")
+    table = recognise(save(tmp_path / "c.png", image), predictor, detector="squares")
     assert len(predictor.batches) == whole and (table["emotion"] != "").sum() == whole
     if whole:
         assert table.iloc[0][["x", "y", "width", "height"]].tolist() == [0, 0, *shape[::-1]]
@@ -315,11 +315,11 @@ def test_folders_are_searched_sorted_without_hidden_files_and_once(tmp_path, pre
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "empty").mkdir()
     wanted = [tmp_path / name for name in ("b.png", "a/1.jpg", "a/2.PNG", "empty")]
-    table = predict_photos(
+    table = recognise(
         [tmp_path, tmp_path / "b.png", tmp_path / "empty"], predictor, detector="squares"
     )
     assert table["source"].tolist() == [str(path) for path in wanted]
-    assert table["note"].iloc[-1] == f"{tmp_path / 'empty'} holds no pictures."
+    assert table["note"].iloc[-1] == f"{tmp_path / 'empty'} cannot be read: it holds no pictures."
 
 
 def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
@@ -328,7 +328,7 @@ def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
         save(tmp_path / name, picture((10, 10)))
     except OSError:
         pytest.skip("this file system takes no such name")
-    table = predict_photos(tmp_path, predictor, detector="squares", out=tmp_path / "t.csv")
+    table = recognise(tmp_path, predictor, detector="squares", out=tmp_path / "t.csv")
     assert table["source"].tolist() == [str(tmp_path / "caf\\udce9.png")]
     assert pd.read_csv(tmp_path / "t.csv")["emotion"].tolist() == ["angry"]
 
@@ -336,29 +336,29 @@ def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
 @pytest.mark.parametrize("below, unsure", [(0.78, False), (0.8, True), (0, False), (1, True)])
 def test_faces_below_the_threshold_are_marked_unsure(tmp_path, predictor, below, unsure):
     path = save(tmp_path / "a.png", picture((10, 10)))
-    table = predict_photos(path, predictor, detector="squares", unsure_below=below)
+    table = recognise(path, predictor, detector="squares", unsure_below=below)
     assert table["unsure"].tolist() == [unsure]
 
 
 def test_a_box_is_cut_at_the_picture_s_edges(tmp_path, predictor, monkeypatch):
     monkeypatch.setitem(DETECTORS, "edge", lambda: lambda _: [Detection(-10, 150, 50, 80, 0.9)])
     path = save(tmp_path / "a.png", picture())
-    row = predict_photos(path, predictor, detector="edge").iloc[0]
+    row = recognise(path, predictor, detector="edge").iloc[0]
     assert row[["x", "y", "width", "height"]].tolist() == [0, 150, 40, 50]
 
 
-@pytest.mark.parametrize("wrong", [{"unsure_below": 1.1}, {"paths": []}, {"detector": "sqares"}])
+@pytest.mark.parametrize("wrong", [{"unsure_below": 1.1}, {"source": []}, {"detector": "sqares"}])
 def test_arguments_that_do_not_fit_are_refused(tmp_path, predictor, wrong):
-    arguments = {"paths": [tmp_path], "detector": "squares"} | wrong
+    arguments = {"source": [tmp_path], "detector": "squares"} | wrong
     with pytest.raises(ValueError, match="unsure_below must|at least one|did you mean 'squares'"):
-        predict_photos(arguments.pop("paths"), predictor, **arguments)
+        recognise(arguments.pop("source"), predictor, **arguments)
 
 
 def test_auto_says_once_that_it_came_to_haar(tmp_path, predictor):
     for name in "abc":
         save(tmp_path / f"{name}.png", picture())
     with pytest.warns(UserWarning, match="Haar's cascade") as caught:
-        predict_photos(tmp_path, predictor)
+        recognise(tmp_path, predictor)
     assert len(caught) == 1
 
 
@@ -369,7 +369,7 @@ def test_auto_says_once_that_it_came_to_haar(tmp_path, predictor):
 def table(tmp_path, predictor):
     save(tmp_path / "in" / "ünï 1.png", picture((10, 10), (100, 100)))
     save(tmp_path / "in" / "none.png", picture())
-    return predict_photos(tmp_path / "in", predictor, detector="squares")
+    return recognise(tmp_path / "in", predictor, detector="squares")
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "CSV"])
@@ -409,7 +409,7 @@ def test_a_file_is_not_overwritten_silently(tmp_path, table, predictor):
     with pytest.raises(FileExistsError, match="is there already"):
         save_table(table, path)
     with pytest.raises(FileExistsError, match="is there already"):
-        predict_photos(tmp_path / "in", predictor, detector="squares", out=path)
+        recognise(tmp_path / "in", predictor, detector="squares", out=path)
     assert path.read_text() == "precious" and len(predictor.batches) == 1  # of the fixture
     save_table(table, path, overwrite=True)
     assert path.read_text().startswith(",".join(PINNED))
@@ -417,7 +417,7 @@ def test_a_file_is_not_overwritten_silently(tmp_path, table, predictor):
 
 def test_an_unknown_ending_is_refused_before_the_work(tmp_path, predictor):
     with pytest.raises(ValueError, match="'.csv', '.parquet', '.json'"):
-        predict_photos(tmp_path, predictor, detector="squares", out=tmp_path / "faces.xlsx")
+        recognise(tmp_path, predictor, detector="squares", out=tmp_path / "faces.xlsx")
 
 
 def test_the_screen_shows_a_line_per_row(table):
@@ -461,13 +461,11 @@ def test_marked_copies_do_not_replace_each_other(tmp_path, predictor):
     for name in ("a/1.png", "b/1.png", "b/1.jpg", "c/other.png"):
         save(tmp_path / "in" / name, picture((10, 10)))
     (tmp_path / "in" / "bad.png").write_text("bad")
-    predict_photos(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
+    recognise(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
     names = sorted(path.name for path in (tmp_path / "marked").iterdir())
     assert names == ["1-2.jpg", "1-3.jpg", "1.jpg", "other.jpg"]
     with pytest.raises(FileExistsError, match="new or an empty folder"):
-        predict_photos(
-            tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked"
-        )
+        recognise(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
 
 
 # The real thing
@@ -477,8 +475,10 @@ def test_marked_copies_do_not_replace_each_other(tmp_path, predictor):
 def test_real_photos_give_their_faces(shared, fer_home, predictor):
     (fer_home / "weights").mkdir(parents=True)
     network = shared / "peers" / "yunet_n_640_640.onnx"
-    (fer_home / "weights" / detection.YUNET.name).symlink_to(network)
-    table = predict_photos(shared / "media", predictor)
+    (fer_home / "weights" / yunet.YUNET.name).symlink_to(network)
+    table = recognise(shared / "media", predictor)
+    assert "python -m fer_lib video" in table["note"].iloc[2]  # of the clip among them
+    table = table[table["emotion"] != ""]
     faces = table.groupby(table["source"].map(os.path.basename)).size().to_dict()
     assert faces == {
         "astronaut.png": 1,
@@ -494,7 +494,7 @@ def test_a_table_of_photos_needs_neither_keras_nor_tensorflow(tmp_path):
         "import sys, numpy as np\nfrom fer_lib.vision import photos\n"
         "class P:\n    label_set = ('happy', 'sad')\n"
         "    def predict(self, faces): return np.full((len(faces), 2), 0.5)\n"
-        "table = photos.predict_photos(sys.argv[1], P(), detector='haar')\n"
+        "table = photos.recognise(sys.argv[1], P(), detector='haar')\n"
         "print(len(table), bool({'keras', 'tensorflow', 'matplotlib'} & set(sys.modules)))"
     )
     path = save(tmp_path / "c.png", np.zeros((48, 48), np.uint8))

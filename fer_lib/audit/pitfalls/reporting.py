@@ -3,8 +3,9 @@
 import numpy as np
 
 from fer_lib.audit import noise_checks
-from fer_lib.audit.pitfalls.pitfall import Pitfall, in_words, over_faces, over_seeds
+from fer_lib.audit.pitfalls.pitfall import Pitfall, over_faces, over_seeds
 from fer_lib.audit.score_checks import reported_accuracy, selection
+from fer_lib.evaluation.bootstrap import in_words
 
 
 def binary_accuracy(training):
@@ -70,7 +71,8 @@ def epoch_chosen_on_test(trainings):
         *scores,
         "choose on validation faces (training.fit), look at test once",
         [selection(names, predictions)],
-        f"Mean and 95 % interval over {len(trainings)} seeds; the gap is {in_words(gap)}.",
+        f"Mean and 95 % interval over {len(trainings)} seeds; the gap is "
+        f"{in_words(gap['accuracy'])}.",
         table.set_index("seed"),
     )
 
