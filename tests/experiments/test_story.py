@@ -29,7 +29,7 @@ def test_the_plan_knows_a_run_that_was_stopped_or_finished(tmp_path):
 
 @pytest.mark.parametrize(
     "unfreeze, epochs, told",
-    [("all", 15, "19 minutes"), ("top", 15, "1 minute "), ("all", 99, "2.0 hours")],
+    [("all", 15, "20 minutes"), ("top", 15, "1 minute "), ("all", 99, "2.1 hours")],
 )
 def test_the_duration_is_that_of_the_published_measurements(unfreeze, epochs, told, monkeypatch):
     monkeypatch.setattr(story.cost, "multiply_adds", lambda model: 13e6)
