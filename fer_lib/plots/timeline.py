@@ -72,8 +72,7 @@ def plot_emotion_strip(series, *, ax=None, title=None, **kwargs):
     look = {"cmap": "viridis", "vmin": 0, "vmax": 1, "shading": "nearest"}
     if len(seconds):
         mesh = ax.pcolormesh(seconds, rows, np.ma.masked_invalid(values), **look | kwargs)
-        scale = ax.inset_axes([1.01, 0, 0.015, 1])
-        ax.get_figure(root=True).colorbar(mesh, cax=scale, label="probability")
+        ax.figure.colorbar(mesh, ax=ax, label="probability", pad=0.01)
     ax.set_yticks(rows, list(series))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     _seconds(ax, seconds)
