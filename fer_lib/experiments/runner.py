@@ -39,6 +39,9 @@ def resolve(experiment):
     if experiment.weights == "auto":
         application = classifier.BACKBONES[experiment.backbone].application
         name, notice = resolve_auto(experiment.backbone, application, experiment.alpha)
+        if name == "fer" and experiment.dataset == "synthetic":
+            # Drawn faces are no test of a model that knows photographs of faces already.
+            name, notice = None, "RANDOM START: ImageNet's weights cannot be had."
         experiment = dataclasses.replace(experiment, weights=name)
         notices += [notice] if notice else []
     return experiment, notices
