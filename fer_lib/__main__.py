@@ -88,7 +88,6 @@ def main(arguments=None):
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
     silence_tensorflow()
-    _silence_tensorflow()
     _speak_plainly()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
