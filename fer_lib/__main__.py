@@ -308,7 +308,7 @@ def predict(paths, model, **options):
     print(photos.screen_table(table))
 
 
-@command("Use a model", "clip.mp4 --out faces.csv --annotated boxes.mp4 --timeline timeline.png")
+@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
 @argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @_model
 @_out
