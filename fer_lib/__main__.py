@@ -6,15 +6,16 @@ one `@option` line.
 """
 
 import functools
-import importlib.util
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import click
 from click import argument, option
 
 import fer_lib
+from fer_lib.screen import silence_tensorflow
 
 SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -86,7 +87,8 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    _silence_tensorflow()
+    silence_tensorflow()
+    _speak_plainly()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -108,35 +110,12 @@ def main(arguments=None):
         return _told(error)
 
 
-class _SilentImport:
-    """Finder of TensorFlow, for `sys.meta_path`: it is imported without its libraries' log."""
-
-    def find_spec(self, name, path=None, target=None):
-        """Find TensorFlow, and nothing else."""
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        if spec := importlib.util.find_spec(name):
-            load = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _without_stderr(load, module)
-        return spec
-
-
-def _silence_tensorflow():
-    # The first covers most of what its libraries write about processors and GPUs. They write the
-    # rest before they read any setting.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _SilentImport())
-
-
-def _without_stderr(function, *words):
-    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            return function(*words)
-        finally:
-            os.dup2(stderr.fileno(), 2)
+def _speak_plainly():
+    """Let no name of a file end a command whose work is done, and show warnings as sentences."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test has replaced it
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"fer_lib: {message}\n"
 
 
 def _told(message, status=1):
@@ -300,12 +279,22 @@ def publish(folders, to):
 @_overwrite
 @option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
 @_detector
+@option("--min-face", type=float, default=16, help="Height in pixels of the smallest face.")
+@option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
+@option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
-    """Name the expressions in photos, or in folders of photos."""
-    from fer_lib.vision import photos
+    """Name the expressions in photos.
 
-    table = photos.predict_photos(list(paths), model, **options)
-    print(photos.screen_table(table))
+    PATH is a file, a folder, a glob in quotes or an address. Stopped work goes on where it was,
+    if there is a file for the table (--out).
+    """
+    from fer_lib.vision import face_table, photos
+
+    table = photos.recognise(list(paths), model, **options)
+    print(face_table.screen_table(table))
+    print(*[f"{options[kind]} is written." for kind in ("out", "annotated") if options[kind]])
+    return int(not table.attrs["read"])
 
 
 @command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")

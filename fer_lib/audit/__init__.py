@@ -1,9 +1,12 @@
 """Is this number right?
 
 report          audit: all checks of a data set or a run
-checks          checks on arrays, each a Finding
+data_checks     checks of the splits
+score_checks    checks of what was scored, and how
 model_checks    checks that run a model
-significance    what a difference between two scores may mean: compare_runs
+noise_checks    checks of what a score or a difference may mean
+evidence        what the checks work from
+finding         Finding: what a check returns
 label_quality   label_issues: labels that a classifier doubts
 pitfalls        traps behind published numbers, replayed
 """

@@ -8,4 +8,6 @@ from .metrics import score as score
 from .one_vs_rest import precision_recall_curves as precision_recall_curves
 from .one_vs_rest import ranking_table as ranking_table
 from .one_vs_rest import roc_curves as roc_curves
+from .significance import holm as holm
+from .significance import mcnemar as mcnemar
 from .test_time import predict_tta as predict_tta

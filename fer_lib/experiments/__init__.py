@@ -2,10 +2,11 @@
 
 experiment      Experiment: the parameters of a run
 runner          run carries an experiment out
-runs            Run, load_run, find_runs, runs_table: the folders of results
-ensembles       the mean answer of several runs
+runs            Run, load_run, find_runs, runs_table, publish: the folders of results
+environment     the machine, versions, code and data of a run
+values          what people pass for a number or a truth
+comparison      compare_runs, ensemble: several runs on the same faces
 cross_dataset   cross_table: models on data sets that they were not trained on
-publish         copies of what a report needs
 model_card      ship: small files of a run, with their card
 """
 

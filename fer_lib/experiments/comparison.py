@@ -95,7 +95,7 @@ def same_faces(found, split="test"):
             )
     prefix = "" if split == "test" else "validation_"
     probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
-    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
+    labels, label_set = found[first].predictions[f"{prefix}labels"], found[first].label_set
     return SharedFaces(labels, probabilities, label_set)
 
 
@@ -126,7 +126,7 @@ def rivals(found, label):
     """
 
     def report(run):
-        return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
+        return run.scores["test_name"], run.scores["test"]["n"], run.label_set
 
     same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
     return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
@@ -134,7 +134,7 @@ def rivals(found, label):
 
 def _unlike(run, other, split):
     """Return in what the faces that two runs scored differ, or `None`."""
-    if _label_set(run) != _label_set(other):
+    if run.label_set != other.label_set:
         return "emotions or another order of them"
     prefix = "" if split == "test" else "validation_"
     for kind in ("ids", "labels"):
@@ -142,10 +142,6 @@ def _unlike(run, other, split):
         if ours is None or not np.array_equal(ours, theirs):
             return f"{kind} of the faces"
     return None
-
-
-def _label_set(run):
-    return tuple(run.scores["test"]["per_class"])
 
 
 def ensemble(found, *, resamples=2000, seed=0):

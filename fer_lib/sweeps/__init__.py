@@ -1,9 +1,11 @@
 """Many runs, here or on a cluster.
 
 grid     read_grid, make_grid: the experiments of a sweep
-local    a sweep on this machine, and its table
+local    run: a sweep on this machine
 slurm    submit: a sweep as jobs of a cluster
-points   one experiment of a sweep, in a process of its own
+points   the experiments of a sweep, and how far each has come
+worker   one experiment in a process of its own
+summary  collect, summarise, status: one table of all
 locks    one process at a time, also across hosts
 """
 

@@ -23,10 +23,9 @@ from fer_lib.vision.face_table import (
     face_columns,
     faces_table,
     save_table,
-    screen_table,  # noqa: F401, until the command line finds it in face_table
 )
 from fer_lib.vision.part_file import PartFile
-from fer_lib.vision.pictures import SUFFIXES, read_photo  # noqa: F401
+from fer_lib.vision.pictures import read_photo  # noqa: F401, by which notebooks read
 
 # A picture of this size in which no face is found is one already, cut out as FER-2013's are.
 CROP_SIDES = range(24, 65)
@@ -118,9 +117,6 @@ def recognise(
             save_table(table, out, overwrite=overwrite)
     table.attrs["read"] = rows.read
     return table
-
-
-predict_photos = recognise  # until the command line calls it by its name
 
 
 class _Way(NamedTuple):
@@ -276,22 +272,26 @@ def _digest(photos):
 @contextlib.contextmanager
 def _rows_kept(out, label_set, call, total):
     """Yield where rows go: into the part of a table file, or into memory without one."""
-    part = None if out is None else PartFile(out, label_set, call)
-    rows = _Rows(part, label_set)
-    try:
-        yield rows
-    except KeyboardInterrupt:
-        told = f"{rows.done} of {total} photographs are done"
-        if part is None:
-            raise KeyboardInterrupt(f"{told}; with a file for the table they are kept.") from None
-        part.close()
-        raise KeyboardInterrupt(f"{told} and kept; the same command goes on.") from None
-    except BaseException:
-        if part is not None:
-            part.close()
-        raise
-    if part is not None:
-        part.remove()
+    with contextlib.ExitStack() as stack:
+        part = None
+        if out is not None:
+            stack.enter_context(storage.locked(out))
+            part = PartFile(out, label_set, call)
+        rows = _Rows(part, label_set)
+        try:
+            yield rows
+            if part is not None:
+                part.remove()
+        except KeyboardInterrupt:
+            told = f"{rows.done} of {total} photographs are done"
+            raise KeyboardInterrupt(
+                f"{told} and kept; the same command goes on."
+                if part is not None
+                else f"{told}; only a file for the table (out) would keep them."
+            ) from None
+        finally:
+            if part is not None:
+                part.close()
 
 
 class _Rows:

@@ -34,6 +34,20 @@ def test_many_discordant_faces_are_tested_by_the_corrected_chi_square():
     assert mcnemar(*answers(30, 30))[0] == 1.0
 
 
+def test_answers_are_exchanged_by_whole_groups():
+    faces = answers(40, 20)
+    alone = mcnemar(*faces, groups=np.arange(70))
+    assert alone[0] == pytest.approx(binomtest(40, 60).pvalue) and alone[1:] == (40, 20)
+    copies = [np.repeat(part, 3, axis=0) for part in faces]
+    p, *only = mcnemar(*copies, groups=np.repeat(np.arange(70), 3))
+    assert p == pytest.approx(alone[0]) and only == [120, 60]
+    assert mcnemar(*copies)[0] < 0.001 < p  # taken for 210 faces
+    assert mcnemar(*faces, groups=np.zeros(70))[0] == 1.0  # one person tells nothing
+    # Two people, by hand: gains 3 and 1 reach 4 in two of four ways.
+    labels, first, second = answers(4, 0, both=0)
+    assert mcnemar(labels, first, second, groups=[0, 0, 0, 1])[0] == 0.5
+
+
 def test_mcnemar_refuses_faces_that_do_not_match():
     labels, first, second = answers(3, 2)
     with pytest.raises(ValueError, match=r"got \(15,\) and \(14, 2\)"):
