@@ -71,7 +71,6 @@ DRAW = {
     "plot_class_f1": lambda **k: plots.plot_class_f1(F1, **k),
     "plot_scores": lambda **k: plots.plot_scores(SCORES, **k),
     "plot_emotion_areas": lambda **k: plots.plot_emotion_areas(SERIES, **k),
-    "plot_lane": lambda **k: plots.plot_lane(SERIES, **k),
     "plot_emotion_strip": lambda **k: plots.plot_emotion_strip(SERIES, **k),
     "plot_lane": lambda **k: plots.plot_lane(SERIES, **k),
     "plot_transitions": lambda **k: plots.plot_transitions(FOLLOWS, **k),
