@@ -223,6 +223,11 @@ class Experiment:
         """
         from fer_lib.data import catalogue
 
+        if (dataset or self.dataset).startswith("given: "):
+            raise ValueError(
+                f"This run was made of faces that were passed in ({self.dataset}), and faces are "
+                "not kept: pass the same ones in again (data=, or parts= of audit_run)."
+            )
         options = {"split_seed": self.split_seed} if self.split_seed else {}
         return catalogue.load_dataset(dataset or self.dataset, **options)
 

@@ -69,7 +69,8 @@ def collect(grid, file=None):
 def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     """Average a table of `collect` over seeds, also of splits, and mark the best of each group.
 
-    The best is chosen on validation: the largest mean `validation_macro_f1`.
+    The best is chosen on validation: the largest mean `validation_macro_f1`. Data sets are never
+    ranked against one another: each has a best of its own.
 
     Args:
         table: DataFrame of `collect`.
@@ -98,7 +99,10 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     for score in scores:
         summary[score], summary[f"{score}_sd"] = grouped[score].mean(), grouped[score].std()
     summary = summary.reset_index()
-    groups = summary[group] if group else summary["seeds"] * 0
-    best = summary.groupby(groups, dropna=False)["validation_macro_f1"].idxmax()
+    within = [name for name in dict.fromkeys(("dataset", group)) if name in summary]
+    if within:
+        best = summary.groupby(within, dropna=False)["validation_macro_f1"].idxmax()
+    else:  # one data set, whose column is left out
+        best = [summary["validation_macro_f1"].idxmax()]
     summary["best"] = summary.index.isin(best)
     return summary
