@@ -6,7 +6,6 @@ one `@option` line.
 """
 
 import functools
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 from click import argument, option
 
 import fer_lib
+from fer_lib.screen import silence_tensorflow
 
 SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -86,7 +86,7 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    _silence_tensorflow()
+    silence_tensorflow()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -106,37 +106,6 @@ def main(arguments=None):
         return _told(f"{at}: {error.strerror}." if at and error.strerror else error)
     except (ValueError, ImportError, RuntimeError, MemoryError) as error:
         return _told(error)
-
-
-class _SilentImport:
-    """Finder of TensorFlow, for `sys.meta_path`: it is imported without its libraries' log."""
-
-    def find_spec(self, name, path=None, target=None):
-        """Find TensorFlow, and nothing else."""
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        if spec := importlib.util.find_spec(name):
-            load = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _without_stderr(load, module)
-        return spec
-
-
-def _silence_tensorflow():
-    # The first covers most of what its libraries write about processors and GPUs. They write the
-    # rest before they read any setting.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _SilentImport())
-
-
-def _without_stderr(function, *words):
-    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            return function(*words)
-        finally:
-            os.dup2(stderr.fileno(), 2)
 
 
 def _told(message, status=1):
@@ -308,24 +277,36 @@ def predict(paths, model, **options):
     print(photos.screen_table(table))
 
 
-@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
-@argument("source")
+@command("Use a model", "clip.mp4 --out faces.csv --annotated boxes.mp4 --timeline timeline.png")
+@argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @_model
 @_out
 @_overwrite
-@option("--annotated", metavar="FILE", help="Write the video with boxes and names.")
+@option("--summary", metavar="FILE", help="Write a table with a row per person and video.")
+@option("--annotated", metavar="FILE", help="Write the video with boxes, names and its sound.")
 @option("--timeline", metavar="FILE", help="Write a figure of emotions over time.")
+@option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
+@option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
+@option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
+@option("--baseline", metavar="SPAN", help="When people look neutral, as 0-5s: adds changes.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
-def video(source, model, **options):
-    """Follow the expressions of a video over time.
+def video(sources, model, start, end, baseline, **options):
+    """Follow the expressions of videos over time.
 
-    SOURCE is a video file, or the number of a camera.
+    VIDEO is a file, an address of a stream, or a folder of videos. For several, --annotated,
+    --timeline and --elan are folders.
     """
-    from fer_lib.vision import photos, video
+    from fer_lib.vision import people, video
 
+    options |= {"start": people.read_seconds(start), "end": end and people.read_seconds(end)}
+    options["baseline"] = baseline and people.read_span(baseline)
+    source = sources[0] if len(sources) == 1 else list(sources)
     table = video.predict_video(source, model, **options)
-    print(photos.screen_table(table))
+    print(people.people_text(table))
+    kinds = ("out", "summary", "annotated", "timeline", "elan")
+    print(*[f"{options[kind]} is written." for kind in kinds if options[kind]], sep="\n")
+    return int(not table.attrs["frames"])
 
 
 @command("Use a model", "--camera 0")
@@ -333,7 +314,11 @@ def video(source, model, **options):
 @_model
 @_detector
 def webcam(model, camera, **options):
-    """Show expressions in a live window: Esc or q quit, s, r, m."""
+    """Show expressions in a live window.
+
+    Keys: q or Esc quits, s keeps the picture, r begins and ends a table, m mirrors. Boxes in a
+    table are of the camera's own picture, mirrored or not.
+    """
     from fer_lib.vision import webcam
 
     print(*webcam.show_webcam(model, camera, **options), sep="\n")

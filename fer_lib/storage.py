@@ -1,6 +1,7 @@
 """Files: where data, weights and caches lie, and writes that a crash cannot leave half done."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -46,7 +47,8 @@ def locked(path):
 
     The operating system holds the lock on a hidden neighbour, `.<name>.lock`, and ends it with the
     process, however that ends and whatever the clock says. A folder on a file server is locked for
-    all hosts if the server knows locks, as NFS does.
+    all hosts if the server knows locks, as NFS does. What killed processes left half written of
+    the file (`replacing`) is removed.
 
     Args:
         path: File, there or not. Its folder is made.
@@ -71,10 +73,21 @@ def locked(path):
         file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
         file.flush()
+        remove_remains(path)
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def remove_remains(path):
+    """Remove the temporary files that killed processes left of `replacing(path)`.
+
+    Whoever calls it must hold the lock under which `path` is written.
+    """
+    path = Path(path)
+    for file in path.parent.glob(f".{'[0-9a-f]' * 8}.{glob.escape(path.name)}"):
+        file.unlink(missing_ok=True)
 
 
 def write_json(path, value):

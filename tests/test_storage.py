@@ -137,3 +137,12 @@ def test_of_many_that_want_a_file_one_at_a_time_has_it(tmp_path):
     for thread in threads:
         thread.join()
     assert max(most) == 1 and had and not list(tmp_path.iterdir())
+
+
+def test_a_lock_clears_what_killed_writers_of_the_file_left_and_nothing_else(tmp_path):
+    keep = [".0123abcd.b.csv", ".0123abcd.xa[1].csv", ".mine.a[1].csv", "0123abcd.a[1].csv"]
+    for name in [*keep, ".0123abcd.a[1].csv"]:
+        (tmp_path / name).write_text("")
+    with storage.locked(tmp_path / "a[1].csv"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(keep)

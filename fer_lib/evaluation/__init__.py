@@ -4,6 +4,7 @@ metrics        score and METRICS; confusion_matrix, paired_difference
 confusion      what a confusion matrix tells: per_class
 bootstrap      resampled faces, behind every interval
 calibration    fit_temperature makes confidence fit accuracy
+significance   mcnemar and holm: may two classifiers differ by chance?
 one_vs_rest    each emotion against all others: ranking_table, curves
 significance   mcnemar, holm: whether two classifiers differ
 test_time      predict_tta: the mean answer to several views of a face

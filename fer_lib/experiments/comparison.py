@@ -100,7 +100,7 @@ def same_faces(found, split="test"):
             )
     prefix = "" if split == "test" else "validation_"
     probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
-    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
+    labels, label_set = found[first].predictions[f"{prefix}labels"], found[first].label_set
     known = (run.predictions.get(f"{prefix}groups") for run in found.values())
     groups = next((groups for groups in known if groups is not None), None)
     return SharedFaces(labels, probabilities, label_set, groups)
@@ -144,7 +144,7 @@ def by_test(found):
 
 
 def _report(run):
-    return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
+    return run.scores["test_name"], run.scores["test"]["n"], run.label_set
 
 
 def rivals(found, label):
@@ -166,7 +166,7 @@ def rivals(found, label):
 
 def _unlike(run, other, split):
     """Return in what the faces that two runs scored differ, or `None`."""
-    if _label_set(run) != _label_set(other):
+    if run.label_set != other.label_set:
         return "emotions or another order of them"
     prefix = "" if split == "test" else "validation_"
     for kind in ("ids", "labels"):
@@ -174,10 +174,6 @@ def _unlike(run, other, split):
         if ours is None or not np.array_equal(ours, theirs):
             return f"{kind} of the faces"
     return None
-
-
-def _label_set(run):
-    return tuple(run.scores["test"]["per_class"])
 
 
 def ensemble(found, *, resamples=2000, seed=0):

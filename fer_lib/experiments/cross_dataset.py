@@ -18,6 +18,7 @@ from fer_lib.evaluation import metrics
 from fer_lib.experiments import given, runs
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
+from fer_lib.screen import progress
 
 SCORES = ("accuracy", "macro_f1")
 
@@ -56,8 +57,6 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         ValueError: If a key is unknown, a model is none, or fewer than two emotions are shared.
         FileNotFoundError: If a run holds no model.
     """
-    from tqdm import tqdm
-
     for name in whole:
         lookup(loaded, name, "data set to score as a whole (whole)")
     for name in trained_on or {}:
@@ -66,7 +65,7 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
     training = {name: _training_images(models[name], sources[name], loaded) for name in models}
     pairs = [(name, dataset) for name in models for dataset in loaded]
     answering, rows = {name: _answering(name, model) for name, model in models.items()}, []
-    for name, dataset in tqdm(pairs, "models on data sets", delay=2, leave=False):
+    for name, dataset in progress(pairs, "models on data sets"):
         parts = loaded[dataset]
         test = whole_set(parts, f"{dataset}, all of it") if dataset in whole else parts["test"]
         row = {"model": name, "trained_on": sources[name], "dataset": dataset}

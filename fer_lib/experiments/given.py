@@ -69,7 +69,7 @@ def _renumbered(faces, label_set, split):
     if unknown:
         raise ValueError(
             f"{split} ({faces.name}) has faces of {', '.join(unknown)}, which train does not "
-            f"know ({', '.join(label_set)}): leave them out (drop_classes), or add them to train."
+            f"know ({', '.join(label_set)}): leave them out (drop=), or add them to train."
         )
     if faces.labels.ndim == 1:
         return dataclasses.replace(faces, labels=numbers[faces.labels], label_set=label_set)

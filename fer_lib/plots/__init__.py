@@ -9,7 +9,7 @@ curves          plot_history, plot_reliability, plot_roc, plot_precision_recall
 scores          plot_confusion, plot_class_f1, plot_scores, plot_cost
 cross_dataset   plot_cross_table: models on data sets
 explanations    plot_maps, plot_answer: what spoke for an answer
-timeline        emotions over time: plot_emotion_areas, timeline_figure
+timeline        emotions over time: plot_lane of a person, timeline_figure of a video
 pitfalls        plot_gaps: all pitfalls beside the honest numbers
 drawing         save_figure, and what all figures share
 """

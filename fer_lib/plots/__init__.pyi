@@ -28,5 +28,6 @@ from .scores import plot_cost as plot_cost
 from .scores import plot_scores as plot_scores
 from .timeline import plot_emotion_areas as plot_emotion_areas
 from .timeline import plot_emotion_strip as plot_emotion_strip
+from .timeline import plot_lane as plot_lane
 from .timeline import plot_transitions as plot_transitions
 from .timeline import timeline_figure as timeline_figure

@@ -1,7 +1,6 @@
 """Distillation: teachers, which are finished classifiers, and what they say of training faces."""
 
 import numpy as np
-from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.emotions import translate
@@ -12,6 +11,7 @@ from fer_lib.inference.predictor import (
     read_sidecar,
     sidecar,
 )
+from fer_lib.screen import progress
 
 
 def find_teachers(names):
@@ -85,6 +85,6 @@ def _ask(teacher, faces):
             f"training faces are {', '.join(faces.label_set)}; use a teacher with their emotions."
         )
     columns = translate(faces.label_set, teacher.label_set)
-    starts = tqdm(range(0, len(faces), 1024), f"teacher {teacher.path.name}", leave=False)
+    starts = progress(range(0, len(faces), 1024), f"teacher {teacher.path.name}")
     answers = [teacher.predict(faces.images[start : start + 1024]) for start in starts]
     return np.concatenate(answers)[:, columns]

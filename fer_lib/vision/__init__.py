@@ -5,10 +5,13 @@ pictures         picture files and folders of them, read
 face_table       the table of faces: its columns, and how it is saved
 drawing          boxes and names on a picture
 video            predict_video: a table, one row a face and frame
+video_files      files and streams: frames at their own times, copies with sound
+people           a row per person; changes from a neutral beginning
 webcam           show_webcam: a live window
 page             serve: a local web page
 detection        detect and crop_faces: where faces are
-tracking         which face of this frame is which of the last
+tracking         which face of this frame is which of those before
+appearance       what a face looks like, to know a person again
 recogniser       frames to rows
 episodes         emotion_series and what becomes of it over time
 own_photos       add_faces: your photographs as training data

@@ -201,8 +201,7 @@ def _video_tab(gradio, predictor, detector):
             table = predict_video(path, predictor, detector=detector)
         except ValueError as error:
             raise gradio.Error(str(error)) from None
-        series, follows = episodes.emotion_series(table), episodes.transitions(table)
-        picture = plots.timeline_figure(series, follows)
+        picture = plots.timeline_figure(*episodes.lanes(table))
         return picture, episodes.episodes(table, min_seconds=0.2).round(2)
 
     video = gradio.File(label="Video", file_types=["video"], type="filepath")

@@ -78,6 +78,6 @@ def test_a_larger_size_is_kept_if_asked_for(home, name):
 
 def test_contempt_can_be_dropped_from_affectnet(home):
     write_image_set(home / "affectnet", "affectnet")
-    loaded = catalogue.load_dataset("affectnet", drop_classes=["Contempt"])
+    loaded = catalogue.load_dataset("affectnet", drop=["Contempt"])
     assert loaded["test"].label_set == emotions.FER7 and len(loaded["test"]) == 14
     assert len(loaded["test"].skipped) == 2
