@@ -248,3 +248,46 @@ def reliability_of(run):
         table = metrics.reliability(of["labels"], probabilities)
         tables[f"{name}, ECE {error:.3f}"] = table
     return tables
+
+
+def pooled(found, *, resamples=2000, seed=0):
+    """Score the folds of a cross-validation together: every face once.
+
+    Args:
+        found: `{label: Run}` of two or more finished runs whose test faces are parts of one data
+            set, such as a sweep over `fold`.
+        resamples, seed: As of `metrics.score`. Whole subjects or sequences are resampled where
+            the runs know them.
+
+    Returns:
+        `(scores, spread)`: what `metrics.score` returns of all test faces, and a
+        `pandas.DataFrame` of the folds' accuracy and macro-F1: `mean` and `sd` over the folds.
+
+    Raises:
+        ValueError: If there are fewer than two runs, their emotions differ, or a face is in two
+            of them.
+        FileNotFoundError: If a run holds no predictions.
+    """
+    runs = list(found.values())
+    if len(runs) < 2 or len({run.label_set for run in runs}) > 1:
+        raise ValueError("Folds are two or more runs with the same emotions in the same order.")
+    of = [run.predictions for run in runs]
+    ids = np.concatenate([part["ids"] for part in of])
+    if len(set(ids.tolist())) < len(ids):
+        raise ValueError("A face stands in the test set of two runs: they are no folds.")
+    groups = None
+    if all("groups" in part for part in of):  # numbered within each fold
+        groups = np.unique(
+            np.concatenate([[f"{k} {g}" for g in part["groups"]] for k, part in enumerate(of)]),
+            return_inverse=True,
+        )[1]
+    labels, answers = (
+        np.concatenate([part[name] for part in of]) for name in ("labels", "probabilities")
+    )
+    how = {"groups": groups, "resamples": resamples, "seed": seed}
+    scores = metrics.score(labels, answers, runs[0].label_set, **how)
+    table = pd.DataFrame(
+        {name: run.scores["test"][name]["value"] for name in ("accuracy", "macro_f1")}
+        for run in runs
+    )
+    return scores, table.agg(["mean", "std"]).rename(index={"std": "sd"})

@@ -5,8 +5,6 @@ has beyond these is left out and counted, and so are test faces that stand among
 model was trained on.
 """
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 
@@ -15,7 +13,8 @@ from fer_lib.choices import lookup
 from fer_lib.data import catalogue, duplicates
 from fer_lib.data.combine import without
 from fer_lib.evaluation import metrics
-from fer_lib.experiments import given, runs
+from fer_lib.experiments import runs
+from fer_lib.experiments.given import resampled, whole_set
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
 from fer_lib.screen import progress
@@ -72,25 +71,6 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         row |= _scored(name, answering[name], test, training[name], resamples, seed)
         rows.append(row)
     return pd.DataFrame(rows).astype({"trained_on": "string", "seen": "Int64"})
-
-
-def whole_set(parts, name):
-    """Join the splits of one data set.
-
-    Args:
-        parts: Dict of `Faces`, as `catalogue.load_dataset` returns it.
-        name: What the faces are called.
-
-    Returns:
-        `Faces` with the images, labels, ids and, where all have them, groups of all of them.
-    """
-    faces = list(parts.values())
-    columns = {
-        field: np.concatenate([getattr(part, field) for part in faces])
-        for field in ("images", "labels", "ids", "groups")
-        if all(getattr(part, field) is not None for part in faces)
-    }
-    return dataclasses.replace(faces[0], **{"groups": None} | columns, usage=None, name=name)
 
 
 def align(probabilities, label_set, to):
@@ -242,7 +222,7 @@ def _scored(name, model, test, training, resamples, seed):
     faces = without({"test": test}, unknown)["test"]
     answers = np.asarray(model.predict(faces.images))
     probabilities, unanswered = align(answers, model.label_set, faces.label_set)
-    how = {"groups": given.resampled(faces)[0], "resamples": resamples, "seed": seed}
+    how = {"groups": resampled(faces)[0], "resamples": resamples, "seed": seed}
     scores = metrics.score(faces.classes, probabilities, faces.label_set, **how)
     row = {"test": test.name, "n": len(faces), "emotions": len(faces.label_set)}
     for metric in SCORES:

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 
 from fer_lib import emotions
-from fer_lib.data import duplicates
+from fer_lib.data import duplicates, splits
+from fer_lib.data.faces import Splits
 
 SPLITS = ("train", "validation", "test")
 GIVEN = "given"  # what `Experiment.dataset` begins with where faces were passed in under "auto"
@@ -77,6 +78,72 @@ def _renumbered(faces, label_set, split):
     labels = np.zeros((len(faces), len(label_set)), faces.labels.dtype)
     labels[:, numbers[known]] = faces.labels[:, known]
     return dataclasses.replace(faces, labels=labels, label_set=label_set)
+
+
+def whole_set(parts, name):
+    """Join the splits of one data set.
+
+    Args:
+        parts: Dict of `Faces`, as `catalogue.load_dataset` returns it.
+        name: What the faces are called.
+
+    Returns:
+        `Faces` with the images, labels, ids and, where all have them, groups of all of them.
+    """
+    faces = list(parts.values())
+    columns = {
+        field: np.concatenate([getattr(part, field) for part in faces])
+        for field in ("images", "labels", "ids", "groups")
+        if all(getattr(part, field) is not None for part in faces)
+    }
+    return dataclasses.replace(faces[0], **{"groups": None} | columns, usage=None, name=name)
+
+
+def in_fold(data, folds, fold, *, seed=0):
+    """Split all faces of a data set anew, with one fold as the test set.
+
+    Args:
+        data: Dict of `Faces` of one label set.
+        folds: Number of folds. No subject, sequence or identical image stands in two; where no
+            groups are known, no nearly identical picture either.
+        fold: Which of them is the test set, from 1.
+        seed: Of the folds.
+
+    Returns:
+        Dict of `Faces`. Validation is a share of `1 / folds` of the other faces, held out by the
+        same rules.
+
+    Raises:
+        ValueError: If there are fewer subjects than folds; see `splits.kfold`.
+    """
+    name = name_of(data).removeprefix(f"{GIVEN}: ")
+    faces = whole_set(data, name)
+    if len(set(faces.ids.tolist())) < len(faces):  # each split counts from 0
+        ids = [f"{split} {number}" for split, part in data.items() for number in part.ids]
+        faces = dataclasses.replace(faces, ids=np.array(ids))
+    how = {"near_duplicates": faces.groups is None, "seed": seed}
+    pairs = splits.kfold(faces, folds, **how)
+    rest, test = next(pair for number, pair in enumerate(pairs, start=1) if number == fold)
+    train, validation = splits.holdout(rest, 1 / folds, **how)
+    parts = {"train": train, "validation": validation, "test": test}
+    called = f"{name}, fold {fold} of {folds}"
+    return Splits(
+        {s: dataclasses.replace(part, name=f"{called}: {s}") for s, part in parts.items()}
+    )
+
+
+def with_fraction(data, fraction, *, seed=0):
+    """Return a data set with a share of its training faces, of each class alike.
+
+    Args:
+        data: Dict of `Faces`.
+        fraction: The share, between 0 and 1.
+        seed: Of the draw.
+    """
+    train = data["train"]
+    part = splits.holdout(train, fraction, seed=seed)[1]
+    part = dataclasses.replace(part, name=f"{100 * fraction:g} % of {train.name}")
+    return Splits(data | {"train": part})
 
 
 def name_of(data):

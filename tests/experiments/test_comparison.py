@@ -14,6 +14,7 @@ from fer_lib.experiments.comparison import (
     comparable,
     compare_runs,
     ensemble,
+    pooled,
     reliability_of,
     rivals,
     same_faces,
@@ -215,3 +216,19 @@ def test_runs_are_sorted_by_the_faces_that_they_report_on(tmp_path):
     storage.write_json(other.folder / "scores.json", other.scores | {"test_name": "other faces"})
     sets = by_test(runs.find_runs(tmp_path))
     assert {name: len(of) for name, of in sets.items()} == {"synthetic test": 3, "other faces": 1}
+
+
+def test_folds_are_scored_together_by_their_people(tmp_path):
+    folds = {}
+    for fold in (1, 2, 3):
+        run = write_run(tmp_path, folds=3, fold=fold, answers=fold)
+        own = {"ids": run.predictions["ids"] + 1000 * fold, "groups": np.arange(140) // 20}
+        np.savez(run.folder / "predictions.npz", **run.predictions | own)
+        folds[str(fold)] = runs.load_run(run.folder)
+    scores, spread = pooled(folds, resamples=50)
+    assert scores["n"] == 420 and scores["groups"] == 21
+    each = [run.scores["test"]["accuracy"]["value"] for run in folds.values()]
+    assert scores["accuracy"]["value"] == pytest.approx(np.mean(each))
+    assert spread.accuracy.tolist() == pytest.approx([np.mean(each), np.std(each, ddof=1)])
+    with pytest.raises(ValueError, match="A face stands in the test set of two runs"):
+        pooled({"a": folds["1"], "b": folds["1"]})

@@ -72,3 +72,28 @@ def test_intervals_are_drawn_by_what_is_known_of_the_faces(tiny_faces):
 
 def test_faces_that_were_passed_in_are_called_by_their_own_name(tiny_faces):
     assert given.name_of(tiny_faces) == "given: synthetic"
+
+
+def test_folds_hold_each_face_once_and_no_subject_twice(tiny_faces):
+    groups = {"train": np.arange(210) // 10, "validation": 100 + np.arange(140) // 10}
+    groups["test"] = 200 + np.arange(140) // 10
+    data = {s: dataclasses.replace(f, groups=groups[s]) for s, f in tiny_faces.items()}
+    held = []
+    for fold in (1, 2, 3):
+        parts = given.in_fold(data, 3, fold)
+        people = [set(part.groups.tolist()) for part in parts.values()]
+        assert not people[0] & people[1] and not people[2] & (people[0] | people[1])
+        assert sum(map(len, parts.values())) == 490
+        assert parts["test"].name == f"synthetic, fold {fold} of 3: test"
+        assert (given.in_fold(data, 3, fold)["test"].ids == parts["test"].ids).all()
+        held += parts["test"].ids.tolist()
+    assert len(held) == len(set(held)) == 490
+
+
+def test_a_fraction_is_of_train_alone_and_of_each_class(tiny_faces):
+    parts = given.with_fraction(tiny_faces, 0.2)
+    assert parts["test"] is tiny_faces["test"] and parts["train"].name == "20 % of synthetic train"
+    counts, whole = parts["train"].class_counts(), tiny_faces["train"].class_counts()
+    assert all(abs(counts[name] - 0.2 * n) <= 1.5 for name, n in whole.items())
+    other = given.with_fraction(tiny_faces, 0.2, seed=1)
+    assert set(other["train"].ids) != set(parts["train"].ids)
