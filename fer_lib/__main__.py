@@ -267,7 +267,7 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
 @option("--to", required=True, metavar="DIR", help="Folder of the copies.")
 def publish(folders, to):
     """Copy what a report needs of finished runs."""
-    from fer_lib.experiments.runs import publish
+    from fer_lib.experiments.published import publish
 
     print(*publish(list(folders), to), sep="\n")
 
