@@ -221,7 +221,7 @@ def called(monkeypatch):
 
     from fer_lib.audit import report
     from fer_lib.audit.finding import Finding
-    from fer_lib.vision import page, photos, video, webcam
+    from fer_lib.vision import face_table, page, photos, video, webcam
 
     calls = []
 
@@ -229,8 +229,9 @@ def called(monkeypatch):
         return lambda *words, **options: calls.append((words, options)) or result
 
     table = pd.DataFrame([["a.png", "happy"]], columns=["source", "emotion"])
-    monkeypatch.setattr(photos, "predict_photos", record(table))
-    monkeypatch.setattr(photos, "screen_table", lambda table: table.to_string())
+    table.attrs = {"read": 1}
+    monkeypatch.setattr(photos, "recognise", record(table))
+    monkeypatch.setattr(face_table, "screen_table", lambda table: table.to_string())
     monkeypatch.setattr(video, "predict_video", record(table))
     monkeypatch.setattr(webcam, "show_webcam", record([]))
     monkeypatch.setattr(page, "serve", record(None))

@@ -73,7 +73,7 @@ def predict_video(
         **options: Of `recogniser.Recogniser`.
 
     Returns:
-        `pandas.DataFrame` as of `photos.predict_photos`, with `frame` (from 0), `seconds` (at
+        `pandas.DataFrame` as of `photos.recognise`, with `frame` (from 0), `seconds` (at
         which a player shows it), `timestamp` (in the file, in seconds; another number where a
         format's clock starts anywhere) and `face` (a number that stays with a person of one video,
         as far as `tracking` can tell). `detection_score` is empty where a face was followed. A

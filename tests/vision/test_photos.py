@@ -13,9 +13,12 @@ import pytest
 from PIL import Image
 
 from fer_lib.emotions import COLOURS, FER7
-from fer_lib.vision import detection, photos, yunet
+from fer_lib.vision import detection, face_table, yunet
 from fer_lib.vision.detection import DETECTORS, Detection
-from fer_lib.vision.photos import annotate, read_photo, recognise, save_table
+from fer_lib.vision.drawing import annotate
+from fer_lib.vision.face_table import save_table
+from fer_lib.vision.photos import recognise
+from fer_lib.vision.pictures import read_photo
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
@@ -421,8 +424,8 @@ def test_an_unknown_ending_is_refused_before_the_work(tmp_path, predictor):
 
 
 def test_the_screen_shows_a_line_per_row(table):
-    lines = photos.screen_table(table).splitlines()
-    assert len(lines) == 4 and lines[0].split()[:2] == ["source", "face"]
+    lines = face_table.screen_table(table).splitlines()
+    assert len(lines) == 4 and lines[0].split()[:2] == ["source", "emotion"]
     assert "no face found" in lines[1] and "nan" not in lines[1].lower() and "NA" not in lines[1]
     assert "40 x 40 at 10, 10" in lines[2] and "angry" in lines[2] and "79%" in lines[2]
 
