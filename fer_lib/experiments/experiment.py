@@ -106,7 +106,8 @@ class Experiment:
             answer to several views of each face; the saved model answers to one.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
-        mixed_precision: `"auto"` (bfloat16 on a GPU), `"none"` or `"bfloat16"`.
+        mixed_precision: `"auto"` (bfloat16 where it is quicker, see
+            `devices.quick_in_bfloat16`), `"none"` or `"bfloat16"`.
         cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
             `loop.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see

@@ -15,6 +15,7 @@ from fer_lib.evaluation import calibration, metrics, test_time
 from fer_lib.experiments import environment
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
 from fer_lib.training import devices, distribution, loop, targets
@@ -79,8 +80,9 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `catalogue.load_dataset`.
     """
+    dense = classifier.BACKBONES[experiment.backbone].dense
     mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and devices.on_gpu()
+        experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
     )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
@@ -138,6 +140,7 @@ def run(
     described = [describe_teacher(teacher) for teacher in teachers]
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
+        origin, model = model.origin, in_float32(model)  # whoever loads it may lack bfloat16
         temperature = _calibrate(experiment, model, data["validation"])
         with storage.replacing(result.folder / "model.keras") as path:
             model.save(path)
@@ -146,7 +149,7 @@ def run(
         "dataset": experiment.dataset,
         "train_name": data["train"].name,
         "train_n": len(data["train"]),
-        "weights": model.origin,
+        "weights": origin,
         "best_epoch": loop.best_epoch(history, experiment.monitor),
         "selected_by": experiment.monitor,
         "temperature": temperature,

@@ -164,8 +164,8 @@ def _residual(x, filters, strides, name):
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _network(build, head=None, scale=1 / 255, offset=0.0):
-    return Backbone(build, scale, offset, channels=1, head=head)
+def _network(build, head=None, scale=1 / 255, offset=0.0, dense=True):
+    return Backbone(build, scale, offset, channels=1, head=head, dense=dense)
 
 
 NETWORKS = {
@@ -179,10 +179,10 @@ NETWORKS = {
     "cnn4": _network(_cnn4, _cnn4_head),
     # Arriaga et al. 2017, arXiv:1710.07557 (github.com/oarriaga/face_classification), of which
     # the last convolution to the classes is left out: the output layer comes after the pooling.
-    "mini_xception": _network(_mini_xception, scale=1 / 127.5, offset=-1.0),
+    "mini_xception": _network(_mini_xception, scale=1 / 127.5, offset=-1.0, dense=False),
     # A convolution and eight separable ones (Chollet 2017, arXiv:1610.02357): built
     # from the description of github.com/vicksam/fer-model, whose code and weights are not used.
-    "separable": _network(_separable),
+    "separable": _network(_separable, dense=False),
     # Ours: residual blocks (He et al. 2016, arXiv:1512.03385) with squeeze-and-excitation (Hu et
     # al. 2018, arXiv:1709.01507), its stem at full resolution, its shortcuts averaged (He et al.
     # 2019, arXiv:1812.01187). Narrow where maps are large, which is what a CPU waits for.

@@ -16,7 +16,7 @@ def on_gpu():
     return any("gpu" in device.lower() for device in keras.distribution.list_devices())
 
 
-def quick_in_bfloat16(depthwise, cpuinfo="/proc/cpuinfo"):
+def quick_in_bfloat16(dense, cpuinfo="/proc/cpuinfo"):
     """Return whether training in bfloat16 is quicker here than in single precision.
 
     On a GPU it is. A CPU needs instructions for it (AVX-512 BF16 or AMX), and a network of dense
@@ -25,12 +25,12 @@ def quick_in_bfloat16(depthwise, cpuinfo="/proc/cpuinfo"):
     (`tests/benchmarks/training_step.py`).
 
     Args:
-        depthwise: Whether the network has depthwise convolutions.
+        dense: Whether the network's convolutions are all dense.
         cpuinfo: File in which Linux tells what the processor can do.
     """
     if on_gpu():
         return True
-    if depthwise:
+    if not dense:
         return False
     try:
         flags = Path(cpuinfo).read_text(encoding="utf-8").split()

@@ -271,6 +271,16 @@ def test_building_a_model_leaves_the_dtype_policy_alone(tiny, tiny_faces, tmp_pa
     assert keras.config.dtype_policy() == before
 
 
+@pytest.mark.slow
+def test_a_run_in_bfloat16_saves_a_model_in_single_precision(tiny, tiny_faces, tmp_path):
+    asked = experiment(tmp_path, mixed_precision="bfloat16", unfreeze="all", epochs=1)
+    result = runner.run(asked, tiny_faces)
+    model = result.model()
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    answers = model.predict(tiny_faces["test"].images, verbose=0)
+    np.testing.assert_allclose(answers, result.predictions["probabilities"], atol=1e-4)
+
+
 # recipes
 
 RECIPES = {

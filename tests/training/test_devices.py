@@ -110,22 +110,22 @@ def test_a_deterministic_run_has_the_same_scores_twice(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, depthwise, quick",
+    "flags, dense, quick",
     [
-        ("fma avx2 avx512f avx512_bf16", False, True),
-        ("avx2 amx_bf16 amx_tile", False, True),
-        ("avx2 amx_bf16 amx_tile", True, False),
-        ("fma avx2", False, False),
-        ("avx512_bf16x", False, False),
+        ("fma avx2 avx512f avx512_bf16", True, True),
+        ("avx2 amx_bf16 amx_tile", True, True),
+        ("avx2 amx_bf16 amx_tile", False, False),
+        ("fma avx2", True, False),
+        ("avx512_bf16x", True, False),
     ],
 )
 def test_bfloat16_is_taken_where_processor_and_network_gain_by_it(
-    tmp_path, monkeypatch, flags, depthwise, quick
+    tmp_path, monkeypatch, flags, dense, quick
 ):
     monkeypatch.setattr(devices, "on_gpu", lambda: False)
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor : 0\nflags : {flags}\n")
-    assert devices.quick_in_bfloat16(depthwise, file) == quick
-    assert not devices.quick_in_bfloat16(False, tmp_path / "none")
+    assert devices.quick_in_bfloat16(dense, file) == quick
+    assert not devices.quick_in_bfloat16(True, tmp_path / "none")
     monkeypatch.setattr(devices, "on_gpu", lambda: True)
-    assert devices.quick_in_bfloat16(depthwise, file)
+    assert devices.quick_in_bfloat16(dense, file)
