@@ -86,7 +86,6 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    silence_tensorflow()
     screen.silence_tensorflow()
     screen.speak_plainly()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
