@@ -14,9 +14,9 @@ import timing
 
 PEAK = """
 import resource, sys
-from fer_lib import readers
+from fer_lib.data.readers import fer2013_csv
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-readers.read_fer2013_csv(sys.argv[1])
+fer2013_csv.read_fer2013_csv(sys.argv[1])
 print(before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
