@@ -1,9 +1,80 @@
-"""Command line: `python -m fer_lib COMMAND`."""
+"""Command line: `fer COMMAND`, or `python -m fer_lib COMMAND`.
 
-import argparse
+A command is a function under `@command(section, example)`. Its options are named as the keywords
+of the library's function that it calls, which gets them as `**options`: to add an option, write
+one `@option` line.
+"""
+
+import functools
+import os
 import sys
+from pathlib import Path
 
-_MODEL = "a shipped model's name, a run's folder or an exported file (default)"
+import click
+from click import argument, option
+
+import fer_lib
+from fer_lib import screen
+
+SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+class _Command(click.Command):
+    """A command with a section in the list of commands and an example below its options."""
+
+    def __init__(self, *words, section, example, **options):
+        super().__init__(*words, **options)
+        self.section, self.example = section, example
+
+    def parse_args(self, context, words):
+        """Read `--formats a b` as `--formats a --formats b`, where the metavar ends in dots."""
+        many = {p.opts[0] for p in self.params if (getattr(p, "metavar", "") or "")[-3:] == "..."}
+        spread, taking = [], None
+        for word, after in zip(words, [*words[1:], "-"], strict=False):
+            if word in many:
+                taking = word
+                if after.startswith("-"):
+                    told = f"Option {word!r} requires an argument."
+                    raise click.BadOptionUsage(word, told, context)
+            elif word.startswith("-"):
+                taking = None
+                spread.append(word)
+            else:
+                spread += [taking, word] if taking else [word]
+        return super().parse_args(context, spread)
+
+    def format_epilog(self, context, formatter):
+        """Write the example."""
+        with formatter.section("Example"):
+            formatter.write_text(f"{context.command_path} {self.example}".rstrip())
+
+
+class _Commands(click.Group):
+    """Commands, listed by section in the order in which they are written."""
+
+    def format_commands(self, context, formatter):
+        """Write one list of commands for each section."""
+        for section in SECTIONS:
+            listed = {k: v for k, v in self.commands.items() if v.section == section}
+            with formatter.section(section):
+                formatter.write_dl([(k, v.get_short_help_str(70)) for k, v in listed.items()])
+
+
+@click.group(cls=_Commands, context_settings=_SETTINGS)
+@click.version_option(fer_lib.__version__, prog_name="fer_lib")
+def commands():
+    """Train, compare and use facial-expression classifiers."""
+
+
+def command(section, example=""):
+    """Add the function below to the commands.
+
+    Args:
+        section: One of `SECTIONS`.
+        example: Words that come after the command's name in its example.
+    """
+    return commands.command(cls=_Command, section=section, example=example)
 
 
 def main(arguments=None):
@@ -11,209 +82,306 @@ def main(arguments=None):
 
     Args:
         arguments: List of words; those of the process if `None`.
+
+    Returns:
+        0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m fer_lib", description="Facial-expression recognition with Keras 3."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    runs = commands.add_parser("runs", help="print a table of the experiments that were run")
-    runs.add_argument("results_dir", nargs="?", default="runs", help="folder of runs (runs)")
-    runs.add_argument("--csv", metavar="FILE", help="also write every column to a CSV file")
-    runs.set_defaults(function=_runs)
-    copies = commands.add_parser("publish", help="copy what a report needs of finished runs")
-    copies.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
-    copies.add_argument("--to", required=True, metavar="DIR", help="folder of the copies")
-    copies.set_defaults(function=_publish)
-    files = commands.add_parser("export", help="make small files of a run, with a model card")
-    files.add_argument("run", metavar="RUN", help="folder of a finished run")
-    files.add_argument("--to", required=True, metavar="DIR", help="folder of the files")
-    files.add_argument("--name", default="classifier", help="what their names start with")
-    files.add_argument("--formats", nargs="+", metavar="FORMAT", help="keras litert litert_int8 …")
-    files.add_argument("--cross", metavar="FILE", help="table of notebooks/cross_dataset.ipynb")
-    files.set_defaults(function=_export)
-    data = commands.add_parser("describe", help="print the card of a data set")
-    data.add_argument("dataset", help="its name")
-    data.set_defaults(function=_describe)
-    photos = commands.add_parser("predict", help="name the expressions in photos or folders")
-    photos.add_argument("paths", nargs="+", metavar="PATH", help="photos, or folders of them")
-    photos.add_argument("--model", default="default", help=_MODEL)
-    photos.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
-    photos.add_argument("--overwrite", action="store_true", help="even if that file is there")
-    photos.add_argument("--annotated", metavar="DIR", help="write the photos with boxes and names")
-    photos.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
-    photos.set_defaults(function=_predict)
-    video = commands.add_parser("video", help="follow the expressions of a video over time")
-    video.add_argument("source", metavar="IN", help="video file, or number of a camera")
-    video.add_argument("--model", default="default", help=_MODEL)
-    video.add_argument("--out", metavar="FILE", help="write the table (.csv, .parquet or .json)")
-    video.add_argument("--annotated", metavar="FILE", help="write the video with boxes and names")
-    video.add_argument("--timeline", metavar="FILE", help="write a figure of emotions over time")
-    video.add_argument("--every", type=int, default=1, help="look at every n-th frame (1)")
-    video.add_argument("--overwrite", action="store_true", help="even if files are there")
-    video.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
-    video.set_defaults(function=_video)
-    webcam = commands.add_parser("webcam", help="a live window: Esc or q quit, s, r, m")
-    webcam.add_argument("--camera", type=int, default=0, help="number of the camera (0)")
-    webcam.add_argument("--model", default="default", help=_MODEL)
-    webcam.add_argument("--detector", default="auto", help="auto, yunet or haar (auto)")
-    webcam.set_defaults(function=_webcam)
-    page = commands.add_parser("page", help="a local web page: photos, webcam, video")
-    page.add_argument("--model", default="default", help=_MODEL)
-    page.add_argument("--port", type=int, help="port on this machine")
-    page.set_defaults(function=_page)
-    check = commands.add_parser("audit", help="check a run or a data set for what fools people")
-    check.add_argument("target", help="folder of a run, or name or path of a data set")
-    check.add_argument("--json", metavar="FILE", help="also write the findings to a JSON file")
-    check.set_defaults(function=_audit)
-    sweep = commands.add_parser("sweep", help="run a grid of experiments, here or on SLURM")
-    sweep.add_argument("grid", nargs="+", metavar="GRID", help="YAML file, name=value,value …")
-    sweep.add_argument("--engine", choices=("local", "slurm"), default="local")
-    sweep.add_argument("--workers", type=int, help="runs at a time (local)")
-    sweep.add_argument("--cores", type=int, help="cores per run (local)")
-    sweep.add_argument("--slurm-option", nargs="+", default=[], metavar="NAME=VALUE")
-    sweep.add_argument("--status", action="store_true", help="only tell how far each point is")
-    sweep.add_argument("--collect", metavar="FILE", help="only write the finished runs to a CSV")
-    sweep.set_defaults(function=_sweep)
-    options = parser.parse_args(arguments)
+    screen.silence_tensorflow()
+    screen.speak_plainly()
+    name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        return options.function(options)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"fer_lib: {error}", file=sys.stderr)
+        return commands.main(words or ["--help"], prog_name=name, standalone_mode=False) or 0
+    except click.Abort as stop:  # click's name for Ctrl-C
+        return _told(f"stopped. {stop.__cause__}", 130)
+    except click.UsageError as error:
+        asked = error.ctx.command_path if error.ctx else name
+        return _told(f"{error.format_message()} ({asked} --help shows what it takes.)")
+    except click.ClickException as error:
+        return _told(error.format_message())
+    except BrokenPipeError:  # as in `fer runs | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt as stop:
-        print(f"fer_lib: stopped. {stop}".rstrip(), file=sys.stderr)
-        return 130
+    except OSError as error:
+        at = error.filename if error.filename2 is None else error.filename2
+        return _told(f"{at}: {error.strerror}." if at and error.strerror else error)
+    except (ValueError, ImportError, RuntimeError, MemoryError) as error:
+        return _told(error)
 
 
-# Each command imports what it needs, so that --help answers at once.
+def _told(message, status=1):
+    click.echo(f"fer_lib: {message}".rstrip(), err=True)
+    return status
 
 
-def _runs(options):
-    from fer_lib.experiments.runs import runs_table, summary_table
+_MODEL = "A shipped model's name, a run's folder or an exported file."
+_model = option("--model", default="default", help=_MODEL)
+_DETECTOR = "How faces are found: auto, yunet or haar."
+_detector = option("--detector", default="auto", help=_DETECTOR)
+_out = option("--out", metavar="FILE", help="Write the table (.csv, .parquet or .json).")
+_csv = option("--csv", metavar="FILE", help="Also write every column to a CSV file.")
+_overwrite = option("--overwrite", is_flag=True, help="Write even if the files are there.")
+
+
+def _write_csv(table, path):
     from fer_lib.storage import replacing
 
-    table = runs_table(options.results_dir)
+    if path:
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
+
+
+# Each command imports what it needs, so --help answers at once.
+
+
+@command("Train and compare", "dataset=synthetic epochs=3 -f recipe.yaml")
+@argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
+@option("-f", "--file", "files", multiple=True, metavar="FILE", help="YAML file of parameters.")
+def train(parameters, files):
+    """Train a classifier and score it, as run_experiment.ipynb does.
+
+    Parameters are those of fer_lib.Experiment; those in words replace those in files. A run that
+    was stopped goes on from its last epoch when the same command is given again.
+    """
+    from fer_lib.experiments.experiment import from_words
+
+    asked = from_words(parameters, files).validate()
+
+    from fer_lib.experiments import environment, runner
+
+    told = runner.set_up(asked)
+    this, notices = runner.resolve(asked)
+    print(*told, *notices, environment.machine(), sep="\n", flush=True)
+    result = runner.run(this)
+    print(f"\n{result.scores_table().to_string()}\n\nThe run is in {result.folder}")
+
+
+@command("Train and compare", "runs --csv runs.csv")
+@argument("results_dir", default="runs")
+@_csv
+def runs(results_dir, csv):
+    """Print a table of the experiments that were run."""
+    from fer_lib.experiments.runs import runs_table, summary_table
+
+    table = runs_table(results_dir)
     if table.empty:
-        print(f"No runs in {options.results_dir}/.")
-        return 0
-    if options.csv:
-        with replacing(options.csv) as path:
-            table.to_csv(path, index=False)
+        print(f"No runs in {results_dir}/.")
+        return
+    _write_csv(table, csv)
     print(summary_table(table).to_string(index=False))
-    return 0
 
 
-def _publish(options):
-    from fer_lib.experiments.publish import publish
+@command("Train and compare", "runs/fer2013-a runs/fer2013-b")
+@argument("folders", nargs=-1, required=True, metavar="RUN...")
+@option("--to", "best", metavar="RUN", help="Compare with this run, not the best one.")
+def compare(folders, best):
+    """Test whether runs differ on the same test faces.
 
-    print(*publish(options.runs, options.to), sep="\n")
-    return 0
+    RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
+    validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
+    """
+    from fer_lib.experiments.comparison import compare_runs
+    from fer_lib.experiments.runs import finished_runs
+
+    found = finished_runs([*folders, best] if best else folders)
+    if len(found) < 2:
+        raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
+    scores = {name: run.scores["validation"]["macro_f1"]["value"] for name, run in found.items()}
+    best = str(Path(best)) if best else max(scores, key=scores.get)
+    print(compare_runs(found, best).round(4).to_string())
 
 
-def _export(options):
-    from fer_lib.experiments import model_card
+@command("Train and compare", "default ferplus ckplus --whole")
+@argument("model")
+@argument("datasets", nargs=-1, required=True, metavar="DATASET...")
+@option("--whole", is_flag=True, help="Score all faces, not the test split.")
+@_csv
+def evaluate(model, datasets, whole, csv):
+    """Score a model or a run on data sets, by name or path."""
+    from fer_lib.data.catalogue import load_dataset
+    from fer_lib.experiments.cross_dataset import cross_table
     from fer_lib.experiments.runs import load_run
+    from fer_lib.inference.predictor import load_predictor
 
-    run = load_run(options.run)
-    cross = model_card.read_cross(options.cross, run) if options.cross else None
-    table = model_card.ship(
-        run, options.to, name=options.name, formats=options.formats, cross=cross
-    )
-    print(table.round(4).to_string())
-    return 0
-
-
-def _describe(options):
-    from fer_lib.data.catalogue import describe
-
-    print(describe(options.dataset))
-    return 0
+    run = (Path(model) / "experiment.json").exists()
+    answering = load_run(model) if run else load_predictor(model)
+    loaded = {name: load_dataset(name) for name in datasets}
+    table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
+    _write_csv(table, csv)
+    print(table.round(4).T.to_string(header=False))
 
 
-def _predict(options):
-    from fer_lib.vision import photos
+@command("Train and compare", "backbone=mobilenet,mobilenet_v2 seeds=0,1,2")
+@argument("words", nargs=-1, required=True, metavar="GRID...")
+@option("--engine", type=click.Choice(["local", "slurm"]), default="local")
+@option("--workers", type=int, help="Runs at a time (local).")
+@option("--cores", type=int, help="Cores per run (local).")
+@option("--slurm-option", multiple=True, metavar="NAME=VALUE...", help="Options of sbatch.")
+@option("--status", is_flag=True, help="Only tell how far each point is.")
+@option("--collect", metavar="FILE", help="Only write the finished runs to a CSV file.")
+def sweep(words, engine, workers, cores, slurm_option, status, collect):
+    """Run a grid of experiments, here or on SLURM.
 
-    table = photos.predict_photos(
-        options.paths,
-        options.model,
-        detector=options.detector,
-        annotated=options.annotated,
-        out=options.out,
-        overwrite=options.overwrite,
-    )
-    print(photos.screen_table(table))
-    return 0
-
-
-def _video(options):
-    from fer_lib.vision import photos, video
-
-    table = video.predict_video(
-        options.source,
-        options.model,
-        every=options.every,
-        detector=options.detector,
-        out=options.out,
-        annotated=options.annotated,
-        timeline=options.timeline,
-        overwrite=options.overwrite,
-    )
-    print(photos.screen_table(table))
-    return 0
-
-
-def _webcam(options):
-    from fer_lib.vision import webcam
-
-    lines = webcam.show_webcam(options.model, options.camera, detector=options.detector)
-    print(*lines, sep="\n")
-    return 0
-
-
-def _page(options):
-    from fer_lib.vision import page
-
-    page.serve(options.model, port=options.port, show=print)
-    return 0
-
-
-def _audit(options):
-    from fer_lib.audit import report
-
-    findings = report.audit(options.target)
-    if options.json:
-        report.write_json(findings, options.json)
-    print(report.report(findings))
-    return int(report.failed(findings))
-
-
-def _sweep(options):
-    from fer_lib.sweeps import local, slurm
+    GRID is a YAML file, words NAME=VALUE,VALUE, or both.
+    """
+    from fer_lib.sweeps import local, slurm, summary
     from fer_lib.sweeps.grid import read_grid
 
-    grid, show = read_grid(options.grid), lambda text: print(text, flush=True)
-    if options.status:
+    grid = read_grid(list(words))
+    if status:
         try:
             waiting = slurm.queued(grid)
         except OSError as error:  # SLURM's commands are there, but no controller answers
-            show(f"Queued points are not known: {error}")
+            print(f"Queued points are not known: {error}")
             waiting = ()
-        show(local.status(grid, waiting).to_string(index=False))
+        print(summary.status(grid, waiting).to_string(index=False))
         return 0
-    if options.collect:
-        show(local.summarise(local.collect(grid, options.collect)).to_string())
+    if collect:
+        print(summary.summarise(summary.collect(grid, collect)).to_string())
         return 0
-    if options.engine == "slurm":
-        wrong = [word for word in options.slurm_option if "=" not in word]
+    show = functools.partial(print, flush=True)
+    if engine == "slurm":
+        wrong = [word for word in slurm_option if "=" not in word]
         if wrong:
             raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
-        chosen = dict(word.split("=", 1) for word in options.slurm_option)
+        chosen = dict(word.split("=", 1) for word in slurm_option)
         job = slurm.submit(grid, show=show, **chosen)
         show(f"submitted as job {job}" if job else "nothing to submit")
         return 0
     local.stop_on_terminate()
-    states = local.run(grid, workers=options.workers, cores=options.cores, show=show)
+    states = local.run(grid, workers=workers, cores=cores, show=show)
     return int(any(state == "failed" for state in states.values()))
+
+
+@command("Train and compare", "runs/fer2013-* --to figures/runs")
+@argument("folders", nargs=-1, required=True, metavar="RUN...")
+@option("--to", required=True, metavar="DIR", help="Folder of the copies.")
+def publish(folders, to):
+    """Copy what a report needs of finished runs."""
+    from fer_lib.experiments.published import publish
+
+    print(*publish(list(folders), to), sep="\n")
+
+
+@command("Use a model", "photos/ --out faces.csv --annotated boxes/")
+@argument("paths", nargs=-1, required=True, metavar="PATH...")
+@_model
+@_out
+@_overwrite
+@option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
+@_detector
+@option("--min-face", type=float, default=16, help="Height in pixels of the smallest face.")
+@option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
+@option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
+def predict(paths, model, **options):
+    """Name the expressions in photos.
+
+    PATH is a file, a folder, a glob in quotes or an address. Stopped work goes on where it was,
+    if there is a file for the table (--out).
+    """
+    from fer_lib.vision import face_table, photos
+
+    table = photos.recognise(list(paths), model, **options)
+    print(face_table.screen_table(table))
+    print(*[f"{options[kind]} is written." for kind in ("out", "annotated") if options[kind]])
+    return int(not table.attrs["read"])
+
+
+@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
+@argument("sources", nargs=-1, required=True, metavar="VIDEO...")
+@_model
+@_out
+@_overwrite
+@option("--summary", metavar="FILE", help="Write a table with a row per person and video.")
+@option("--annotated", metavar="FILE", help="Write the video with boxes, names and its sound.")
+@option("--timeline", metavar="FILE", help="Write a figure of emotions over time.")
+@option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
+@option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
+@option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
+@option("--baseline", metavar="SPAN", help="When people look neutral, as 0-5s: adds changes.")
+@option("--every", type=int, default=1, help="Look at every n-th frame.")
+@_detector
+def video(sources, model, start, end, baseline, **options):
+    """Follow the expressions of videos over time.
+
+    VIDEO is a file, an address or a folder; of several, each file goes into a folder.
+    """
+    from fer_lib.vision import people, video
+
+    options |= {"start": people.read_seconds(start), "end": end and people.read_seconds(end)}
+    options["baseline"] = baseline and people.read_span(baseline)
+    source = sources[0] if len(sources) == 1 else list(sources)
+    table = video.predict_video(source, model, **options)
+    print(people.people_text(table))
+    for kind in ("out", "summary", "annotated", "timeline", "elan"):
+        print(f"{options[kind]} is written.\n" if options[kind] else "", end="")
+    return int(not table.attrs["frames"])
+
+
+@command("Use a model", "--camera 0")
+@option("--camera", type=int, default=0, help="Number of the camera.")
+@_model
+@_detector
+def webcam(model, camera, **options):
+    """Show expressions in a live window: q quits, s keeps a picture, r a table, m mirrors."""
+    from fer_lib.vision import webcam
+
+    print(*webcam.show_webcam(model, camera, **options), sep="\n")
+
+
+@command("Use a model", "--port 7860")
+@_model
+@option("--port", type=int, help="Port on this machine.")
+def page(model, **options):
+    """Serve a local web page: photos, webcam, video."""
+    from fer_lib.vision import page
+
+    page.serve(model, show=print, **options)
+
+
+@command("Use a model", "runs/fer2013-a --to exported --formats keras litert_int8")
+@argument("run")
+@option("--to", required=True, metavar="DIR", help="Folder of the files.")
+@option("--name", default="classifier", help="What their names begin with.")
+@option("--formats", multiple=True, metavar="FORMAT...", help="Such as keras, litert, litert_int8.")
+@option("--cross", metavar="FILE", help="Table of notebooks/cross_dataset.ipynb.")
+def export(run, to, name, formats, cross):
+    """Make small files of a run, with a model card."""
+    from fer_lib.experiments import model_card
+    from fer_lib.experiments.runs import load_run
+
+    run = load_run(run)
+    cross = model_card.read_cross(cross, run) if cross else None
+    table = model_card.ship(run, to, name=name, formats=list(formats) or None, cross=cross)
+    print(table.round(4).to_string())
+
+
+@command("Data", "fer2013")
+@argument("dataset", required=False)
+def describe(dataset):
+    """Print the card of a data set, or list the data sets."""
+    from fer_lib.data.catalogue import describe
+
+    print(describe(dataset))
+
+
+@command("Check", "runs/fer2013-a --json audit.json")
+@argument("target")
+@option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
+def audit(target, json):
+    """Check a run or a data set for what makes numbers wrong.
+
+    TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
+    fails.
+    """
+    from fer_lib.audit import report
+
+    findings = report.audit(target)
+    if json:
+        report.write_json(findings, json)
+    print(report.report(findings))
+    return int(report.failed(findings))
 
 
 if __name__ == "__main__":

@@ -4,35 +4,25 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_lib.data.synthetic import make_faces
 
-HERE = Path(__file__).parent
-# On JAX each step is compiled anew by XLA, so that the whole of these files would take minutes.
-CORE = """
-    test_augmentation.py test_calibration.py test_metrics.py
-    test_prefix_cache.py::test_training_on_cached_features_changes_no_bit[100]
-    test_training.py::test_every_optimizer_lowers_the_loss
-    test_training.py::test_every_loss_is_lowered
-    test_training.py::test_the_best_epoch_s_weights_are_restored
-    test_training.py::test_a_stop_between_checkpoint_and_history_is_harmless
-""".split()
 # Trains from one start, without what each backend draws by itself: dropout and augmentation.
 TRAIN = """
 import json, sys, keras
-from fer_lib import models, training
-from fer_lib.synthetic import make_faces
+from fer_lib.data.synthetic import make_faces
+from fer_lib.models import classifier
+from fer_lib.training import loop
 
 start, folder = sys.argv[1:]
 faces = make_faces(128, seed=0)
 model = keras.models.load_model(start, compile=False)
 part = faces.images, faces.targets
-history = training.fit(
-    model, part, part, stages=[training.Stage("all", "all", 3, 1e-3)], folder=folder,
+history = loop.fit(
+    model, part, part, stages=[loop.Stage("all", "all", 3, 1e-3)], folder=folder,
     augmentation="none",
 )
 model.save(folder + "/model.keras")
@@ -52,14 +42,6 @@ def jax(on_jax):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("is about going from JAX to TensorFlow")
     return on_jax
-
-
-@pytest.mark.slow
-def test_the_core_passes_on_jax(jax):
-    tests = [f"{HERE}/{name}" for name in CORE]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    done = subprocess.run(command, env=jax, cwd=HERE.parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:]
 
 
 @pytest.fixture(scope="module")

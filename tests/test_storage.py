@@ -1,6 +1,12 @@
 """storage: where things lie, and that a write happens whole or not at all."""
 
 import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,3 +91,58 @@ def test_the_hash_is_that_of_the_bytes(tmp_path):
     path.write_bytes(b"faces")
     assert storage.file_hash(path) == hashlib.sha256(b"faces").hexdigest()
     assert storage.file_hash(path, "md5") == hashlib.md5(b"faces").hexdigest()
+
+
+HOLD = (
+    "import sys, time\nfrom fer_lib import storage\n"
+    "with storage.locked(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+def test_a_file_held_by_another_process_is_refused_until_that_is_gone(tmp_path):
+    path = tmp_path / "new" / "faces.csv"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        who = rf"faces\.csv is being written by process {other.pid} on {socket.gethostname()}"
+        with pytest.raises(BlockingIOError, match=who), storage.locked(path):
+            pytest.fail("two hold one file")
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    os.utime(path.with_name(".faces.csv.lock"), (4e9, 4e9))  # whatever the clock says
+    with storage.locked(path), storage.locked(path.with_name("faces.json")):
+        pass
+    assert not list(path.parent.iterdir())
+
+
+def test_of_many_that_want_a_file_one_at_a_time_has_it(tmp_path):
+    inside, most, had = [], [], []
+
+    def take():
+        for _ in range(200):
+            try:
+                with storage.locked(tmp_path / "a"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    inside.pop()
+                    had.append(1)
+            except BlockingIOError:
+                continue
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1 and had and not list(tmp_path.iterdir())
+
+
+def test_a_lock_clears_what_killed_writers_of_the_file_left_and_nothing_else(tmp_path):
+    keep = [".0123abcd.b.csv", ".0123abcd.xa[1].csv", ".mine.a[1].csv", "0123abcd.a[1].csv"]
+    for name in [*keep, ".0123abcd.a[1].csv"]:
+        (tmp_path / name).write_text("")
+    with storage.locked(tmp_path / "a[1].csv"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(keep)

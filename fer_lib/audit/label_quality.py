@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from fer_lib.data import exploration, splits
+from fer_lib.screen import progress
 
 FOLDS = 5
 
@@ -39,7 +40,6 @@ def out_of_fold_probabilities(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from tqdm import tqdm
 
     features = np.asarray(features)
     if features.ndim != 2 or len(features) != len(faces) or not np.isfinite(features).all():
@@ -51,7 +51,7 @@ def out_of_fold_probabilities(
     # The folds' ids become row numbers.
     numbered = dataclasses.replace(faces, ids=np.arange(len(faces)))
     parts = splits.kfold(numbered, folds, near_duplicates=near_duplicates, seed=seed)
-    for rest, held in tqdm(parts, "folds", total=folds, delay=2, leave=False):
+    for rest, held in progress(parts, "folds", total=folds):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
         model.fit(features[rest.ids], rest.classes)
         columns = model[-1].classes_

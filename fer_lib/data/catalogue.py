@@ -7,7 +7,9 @@ with its card to `DATASETS`.
 import collections
 import inspect
 import os
+import typing
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer_lib import emotions
@@ -33,7 +35,7 @@ from fer_lib.data.datasets.ferplus import FERPLUS, FERPLUS_SOFT, load_ferplus
 from fer_lib.data.datasets.jaffe import JAFFE
 from fer_lib.data.datasets.rafdb import RAFDB
 from fer_lib.data.datasets.tfeid import TFEID
-from fer_lib.data.faces import Splits
+from fer_lib.data.faces import Faces, Splits
 from fer_lib.data.readers import arrays, sources
 from fer_lib.data.readers import labels as reading
 from fer_lib.data.splits import SPLITS, named, split_by_usage
@@ -67,7 +69,14 @@ __all__ = [
 SYNTHETIC = "synthetic faces (not FER-2013)"
 
 
-def load_dataset(name_or_path, *, classes=(), labels=None, drop=(), **options):
+def load_dataset(
+    name_or_path: str | os.PathLike,
+    *,
+    classes: Sequence[str] | Mapping[str, str] = (),
+    labels: str | None = None,
+    drop: Sequence[str] = (),
+    **options: typing.Any,
+) -> Splits:
     """Return the train, validation and test faces of a data set.
 
     Args:
@@ -151,14 +160,18 @@ def resolve_auto():
     return "fer2013", f"FER-2013 was downloaded to {folder}."
 
 
-def describe(name, loaded=None):
-    """Return the card of a data set as text.
+def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | None = None) -> str:
+    """Return the card of a data set as text, or a list of the data sets.
 
     Args:
-        name: Key of `DATASETS`, or the path of a data set of your own, which has no card: then
-            the text says what was taken for what, if it was loaded.
+        name: Key of `DATASETS`; the path of a data set of your own, which has no card (then the
+            text says what was taken for what, if it was loaded); or `None` for one line on each
+            data set.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
     """
+    if name is None:
+        width = max(map(len, DATASETS))
+        return "\n".join(f"{key:{width}}  {of.card.title}" for key, of in DATASETS.items())
     if hasattr(name, "columns"):
         return "\n".join(["Your own data: a DataFrame", *_loaded_lines(loaded)])
     if name not in DATASETS and Path(name).exists():
@@ -230,7 +243,7 @@ def _split(faces, name, labels, split_seed):
     return split_by_usage(faces, name, split_seed=split_seed)
 
 
-def load_synthetic(*, train=3500, validation=700, test=1400, seed=0):
+def load_synthetic(*, train=2100, validation=700, test=1400, seed=0):
     """Draw synthetic faces: no download, and no claim about real faces.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.data.faces import grey
+from fer_lib.screen import progress
 
 # On FER-2013 the best correlation of pairs has its minimum between different photographs and
 # copies at 0.91 to 0.92; of 56 random pairs each, 3 in [0.92, 0.93), 1 in [0.93, 0.94) and none
@@ -202,12 +203,11 @@ def _near_rows(start, still, moved):
 def _in_threads(function, items, label):
     """Map a function of NumPy over items, one thread a core."""
     from threadpoolctl import threadpool_limits
-    from tqdm import tqdm
 
     # Small products are quicker side by side than each on all cores, above all on a busy machine.
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(function, items)
-        return list(tqdm(done, label, total=len(items), delay=2, leave=False))
+        return list(progress(done, label, total=len(items)))
 
 
 def _hashes(images, y, x):

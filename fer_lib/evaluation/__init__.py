@@ -1,1 +1,14 @@
-"""Scores of predictions, with intervals."""
+"""Scores of predictions, with intervals.
+
+metrics        score and METRICS; confusion_matrix, paired_difference
+confusion      what a confusion matrix tells: per_class
+bootstrap      resampled faces, behind every interval
+calibration    fit_temperature makes confidence fit accuracy
+significance   mcnemar and holm: may two classifiers differ by chance?
+one_vs_rest    each emotion against all others: ranking_table, curves
+test_time      predict_tta: the mean answer to several views of a face
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -101,37 +101,6 @@ def store_temperature(model, temperature):
     last.set_weights([weight / temperature for weight in last.get_weights()])
 
 
-def reliability_of(run):
-    """Return the reliability of a finished run on test, for `plots.plot_reliability`.
-
-    Args:
-        run: A `Run`. Where it holds its predictions, a temperature is fitted to the labels of
-            the validation faces.
-
-    Returns:
-        `{name: table of metrics.reliability}`: as the run was scored, and after that temperature;
-        each name ends with its expected calibration error. Empty for a run that was scored
-        before reliability was recorded and holds no predictions.
-    """
-    if not run.has_predictions:
-        test = run.scores["test"]
-        if "reliability" not in test:
-            return {}
-        error = test["expected_calibration_error"]["value"]
-        return {f"as scored, ECE {error:.3f}": test["reliability"]}
-    of = run.predictions
-    shown = {"as scored": of["probabilities"]}
-    if len(of.get("validation_labels", ())):
-        fitted = fit_temperature(of["validation_labels"], of["validation_probabilities"])
-        shown[f"temperature {fitted:.2f}"] = apply_temperature(of["probabilities"], fitted)
-    tables = {}
-    for name, probabilities in shown.items():
-        error = metrics.expected_calibration_error(of["labels"], probabilities)
-        table = metrics.reliability(of["labels"], probabilities)
-        tables[f"{name}, ECE {error:.3f}"] = table
-    return tables
-
-
 def _logits(probabilities):
     """Return logarithms that give the rows by softmax, finite also where a row holds a 0."""
     values = np.asarray(probabilities, np.float64)

@@ -9,19 +9,23 @@ import numpy as np
 from fer_lib.evaluation import bootstrap
 
 
-def per_class(counts, label_set, *, resamples=2000, seed=0, confidence=0.95):
-    """Score each class by a confusion matrix, with percentile bootstrap intervals over faces.
+def per_class(counts, label_set, *, drawn=None, resamples=2000, seed=0, confidence=0.95):
+    """Score each class by a confusion matrix, with percentile bootstrap intervals.
 
     Args:
         counts: Integer array of shape `(classes, classes)`, rows true: of
             `metrics.confusion_matrix`, or `"confusion"` of `metrics.score`.
         label_set: Emotion names in the order of the class numbers.
+        drawn: Resampled matrices of shape `(resamples, classes, classes)`; by default `counts`
+            are resampled over faces.
         resamples, seed, confidence: As of `metrics.score`.
 
     Returns:
         `{emotion: {...}}` with `"precision"`, `"recall"` and `"f1"` (0 where a denominator is
         0), the ends of the interval of each, `"f1_low"` and `"f1_high"` and so on, and `"n"`,
-        the class's faces. A class of few faces has a wide interval.
+        the class's faces. Resamples that drew no face of a class (or, for its precision, no
+        such answer) say nothing of it and are left out of its interval: of three faces, one
+        resample in twenty has none.
 
     Raises:
         ValueError: If the matrix is not square, empty or does not fit the label set.
@@ -32,11 +36,17 @@ def per_class(counts, label_set, *, resamples=2000, seed=0, confidence=0.95):
             f"counts must have shape {(len(label_set),) * 2} and a face; got {counts.shape} "
             f"with {counts.sum()} faces."
         )
-    drawn = _rates(bootstrap.resample_counts(counts, resamples, seed))
+    drawn = bootstrap.resample_counts(counts, resamples, seed) if drawn is None else drawn
+    of, labelled, answered = rates(drawn), drawn.sum(axis=-1), drawn.sum(axis=-2)
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
     columns = {"n": counts.sum(axis=1).tolist()}
-    for name, values in _rates(counts).items():
-        low, high = np.quantile(drawn[name], ends, axis=0).tolist()
+    for name, values in rates(counts).items():
+        told = (answered if name == "precision" else labelled) > 0
+        pairs = [
+            np.quantile(of[name][told[:, c], c], ends) if told[:, c].any() else values[[c, c]]
+            for c in range(len(label_set))
+        ]
+        low, high = np.transpose(pairs).tolist()
         columns |= {name: values.tolist(), f"{name}_low": low, f"{name}_high": high}
     return {
         emotion: {name: column[place] for name, column in columns.items()}
@@ -57,8 +67,9 @@ def balanced_accuracy(counts):
 
 
 def macro_f1(counts):
-    """Return the mean F1 over all classes, of matrices `(..., classes, classes)`."""
-    return _rates(counts)["f1"].mean(axis=-1)
+    """Return the mean F1 over the classes that occur, of matrices `(..., classes, classes)`."""
+    occurs = counts.sum(axis=-1) > 0
+    return (rates(counts)["f1"] * occurs).sum(axis=-1) / occurs.sum(axis=-1)
 
 
 def divide(numerator, denominator):
@@ -70,7 +81,7 @@ def _diagonal(counts):
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
-def _rates(counts):
+def rates(counts):
     """Return precision, recall and F1 of each class, arrays of shape `(..., classes)`."""
     true, labelled, answered = _diagonal(counts), counts.sum(axis=-1), counts.sum(axis=-2)
     return {

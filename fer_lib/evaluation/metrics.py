@@ -46,10 +46,10 @@ def balanced_accuracy(labels, probabilities):
 
 
 def macro_f1(labels, probabilities):
-    """Return the mean F1 over all classes.
+    """Return the mean F1 over the classes that occur in `labels`.
 
-    A class that is neither labelled nor predicted counts as 0 (`zero_division=0`), so the value
-    on a label set of which a class is missing cannot reach 1.
+    An answer that names another class costs the recall of the face's own, so that a perfect
+    answer scores 1 whatever the label set, and no other does.
     """
     return float(confusion.macro_f1(confusion_matrix(labels, probabilities)))
 
@@ -145,13 +145,20 @@ def kl_divergence(targets, probabilities):
 
 
 def score(
-    labels, probabilities, label_set, *, targets=None, resamples=2000, seed=0, confidence=0.95
+    labels,
+    probabilities,
+    label_set,
+    *,
+    targets=None,
+    groups=None,
+    resamples=2000,
+    seed=0,
+    confidence=0.95,
 ):
-    """Score probabilities by every metric, with percentile bootstrap intervals over faces.
+    """Score probabilities by every metric, with percentile bootstrap intervals.
 
-    The intervals answer "what if other faces of this kind had been drawn"; they hold nothing of
-    the spread between training runs. Method: Efron & Tibshirani, An Introduction to the
-    Bootstrap, 1993, chapter 13.
+    The intervals answer "what if other faces of this kind had been drawn", or, with groups, other
+    people; they hold nothing of the spread between training runs. Method: `bootstrap`.
 
     Args:
         labels: Integer array of shape `(n,)`, values in `[0, classes)`.
@@ -159,6 +166,9 @@ def score(
         label_set: Emotion names in the order of the class numbers.
         targets: Float array of shape `(n, classes)`, rows summing to 1, where the faces have a
             distribution of votes; adds `"kl_divergence"`.
+        groups: Array of shape `(n,)`, equal for faces of one subject, sequence or picture: whole
+            groups are resampled, and their number is in `"groups"`. `None`, and one group for
+            all, resample the faces.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resampling.
         confidence: Coverage of the intervals, between 0 and 1.
@@ -180,18 +190,24 @@ def score(
         )
     counts = confusion_matrix(labels, probabilities)
     values = {name: metric(labels, probabilities) for name, metric in METRICS.items()}
-    drawn = _bootstrap(labels, probabilities, resamples, seed)
+    result, means = {"n": len(labels)}, dict(_MEANS)
     if targets is not None:
         divergence = _divergence(targets, probabilities)
         values["kl_divergence"] = float(divergence.mean())
-        drawn["kl_divergence"] = bootstrap.resample_means([divergence], resamples, seed)[0]
-    result = {"n": len(labels)}
+        means["kl_divergence"] = lambda labels, probabilities: divergence
+    groups = bootstrap.checked_groups(groups, len(labels))
+    if groups is None:
+        drawn, tables = _bootstrap(labels, probabilities, means, resamples, seed)
+    else:
+        result["groups"] = len(np.unique(groups))
+        drawn, tables = _bootstrap_groups(labels, probabilities, groups, means, resamples, seed)
+    for name in values.keys() - drawn.keys():  # a metric that has no quicker way
+        faces, how = (labels, probabilities), (resamples, seed, groups)
+        drawn[name] = bootstrap.resample_rows(METRICS[name], *faces, *how)
     for name, value in values.items():
         result[name] = bootstrap.interval(value, drawn[name], confidence)
     return result | {
-        "per_class": confusion.per_class(
-            counts, label_set, resamples=resamples, seed=seed, confidence=confidence
-        ),
+        "per_class": confusion.per_class(counts, label_set, drawn=tables, confidence=confidence),
         "confusion": counts.tolist(),
         "reliability": reliability(labels, probabilities),
         "resamples": resamples,
@@ -200,17 +216,19 @@ def score(
     }
 
 
-def paired_difference(labels, probabilities, others, *, resamples=2000, seed=0, confidence=0.95):
+def paired_difference(
+    labels, probabilities, others, *, groups=None, resamples=2000, seed=0, confidence=0.95
+):
     """Score the difference of two classifiers on the same faces, with bootstrap intervals.
 
-    Each resample draws faces with both answers, so what makes a face hard for both cancels out:
-    the interval is narrower than the two classifiers' own intervals suggest.
+    Each resample draws faces (or groups) with both answers: what makes a face hard for both
+    cancels out, and the interval is narrower than the two classifiers' own suggest.
 
     Args:
         labels: Integer array of shape `(n,)`.
         probabilities: Float array of shape `(n, classes)`, rows summing to 1.
         others: The other classifier's, of the same shape.
-        resamples, seed, confidence: As of `score`.
+        groups, resamples, seed, confidence: As of `score`.
 
     Returns:
         `{metric: {"value", "low", "high"}}` of accuracy, balanced accuracy and macro-F1: the
@@ -230,7 +248,11 @@ def paired_difference(labels, probabilities, others, *, resamples=2000, seed=0, 
     answers = (labels, probabilities.argmax(axis=1), others.argmax(axis=1))
     cells = np.ravel_multi_index(answers, (classes,) * 3)
     counts = np.bincount(cells, minlength=classes**3).reshape((classes,) * 3)
-    drawn = bootstrap.resample_counts(counts, resamples, seed)
+    groups = bootstrap.checked_groups(groups, len(labels))
+    if groups is None:
+        drawn = bootstrap.resample_counts(counts, resamples, seed)
+    else:
+        drawn = bootstrap.resample_cells(cells, counts.shape, groups, resamples, seed)
     result = {}
     for name, metric in _OF_COUNTS.items():
         value, values = (metric(c.sum(axis=-1)) - metric(c.sum(axis=-2)) for c in (counts, drawn))
@@ -340,16 +362,38 @@ def _gaps(labels, probabilities, resamples, seed):
     right, confidence, bins = _confidence(labels, probabilities)
     sums = bootstrap.resample_sums(right - confidence, bins, len(BIN_EDGES), resamples, seed)
     drawn = abs(sums).sum(axis=1) / len(labels)
-    return np.maximum(drawn - drawn.mean() + expected_calibration_error(labels, probabilities), 0)
+    return _around(drawn, expected_calibration_error(labels, probabilities))
 
 
-def _bootstrap(labels, probabilities, resamples, seed):
-    """Return `{metric: float array of shape (resamples,)}`, each by the quickest exact way."""
+def _around(drawn, value):
+    return np.maximum(drawn - drawn.mean() + value, 0)
+
+
+def _bootstrap_groups(labels, probabilities, groups, means, resamples, seed):
+    """Return what `_bootstrap` does, from resamples of whole groups."""
+    classes, n = probabilities.shape[1], len(labels)
+    cells = labels * classes + probabilities.argmax(axis=1)
+    right, confidence, bins = _confidence(labels, probabilities)
+    gaps = np.zeros((n, len(BIN_EDGES)))
+    gaps[np.arange(n), bins] = right - confidence
+    columns = [np.ones((n, 1)), gaps, np.eye(classes * classes)[cells]]
+    columns += [values(labels, probabilities)[:, None].astype(float) for values in means.values()]
+    ends = np.cumsum([column.shape[1] for column in columns])[:-1]
+    drawn = bootstrap.resample_groups(np.hstack(columns), groups, resamples, seed)
+    count, gaps, counts, *sums = np.split(drawn, ends, axis=1)
+    tables = counts.reshape(resamples, classes, classes)
+    result = {name: metric(tables) for name, metric in _OF_COUNTS.items()}
+    result |= {name: (s / count)[:, 0] for name, s in zip(means, sums, strict=True)}
+    errors = abs(gaps).sum(axis=1) / count[:, 0]
+    error = expected_calibration_error(labels, probabilities)
+    return result | {"expected_calibration_error": _around(errors, error)}, tables
+
+
+def _bootstrap(labels, probabilities, means, resamples, seed):
+    """Return `{metric: float array of shape (resamples,)}` and resampled confusion matrices."""
     counts = bootstrap.resample_counts(confusion_matrix(labels, probabilities), resamples, seed)
-    means = [values(labels, probabilities) for values in _MEANS.values()]
+    columns = [values(labels, probabilities) for values in means.values()]
     drawn = {name: metric(counts) for name, metric in _OF_COUNTS.items()}
-    drawn |= zip(_MEANS, bootstrap.resample_means(means, resamples, seed), strict=True)
+    drawn |= zip(means, bootstrap.resample_means(columns, resamples, seed), strict=True)
     drawn["expected_calibration_error"] = _gaps(labels, probabilities, resamples, seed)
-    for name in METRICS.keys() - drawn.keys():
-        drawn[name] = bootstrap.resample_rows(METRICS[name], labels, probabilities, resamples, seed)
-    return drawn
+    return drawn, counts

@@ -3,15 +3,18 @@
 import ast
 import dataclasses
 import hashlib
+import inspect
 import json
-import math
-import types
-import typing
 
+from fer_lib import storage
 from fer_lib.choices import lookup
+from fer_lib.experiments import values
 
-_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-
+# What `data_options` may name of `load_dataset`'s options.
+DATA_OPTIONS = (
+    *("labels", "drop", "on_error", "size", "colour", "protocol", "votes_file"),
+    *("train", "validation", "test"),
+)
 MIXED_PRECISION = ("auto", "none", "bfloat16")
 
 # In every run's name, also at their defaults. A parameter that came later is in it only where it
@@ -31,6 +34,9 @@ _READ_WITH = {
 }
 
 _RANGES = {
+    "train_fraction": (0.001, 1),
+    "folds": (0, 100),
+    "fold": (0, 100),
     "alpha": (0.05, 4),
     "image_size": (32, 1024),
     "dense": (0, 65536),
@@ -63,6 +69,15 @@ class Experiment:
     Args:
         dataset: Key of `catalogue.DATASETS`, a path, or `"auto"`: FER-2013 if it can be had, else
             synthetic faces.
+        classes: Names of the classes with commas between, or `None` for those that are there; see
+            `catalogue.load_dataset`.
+        data_options: More of `load_dataset`'s options, as name=value with spaces between, such as
+            `"labels=rafdb drop=contempt,neutral size=96 on_error=skip"`; or `None`.
+        train_fraction: Share of the training faces that is trained on, drawn by `split_seed`.
+        folds: Into how many folds all faces are split, by subjects or sequences where they are
+            known, instead of the data set's own splits; 0 for these.
+        fold: Which of the folds is the test set, from 1. A sweep over all of them is
+            cross-validation; `comparison.pooled` scores it.
         split_seed: Seed of the faces (or subjects) held out where there is no official split: by
             several, a score is one over several splits.
         backbone: Key of `classifier.BACKBONES`.
@@ -108,7 +123,8 @@ class Experiment:
             answer to several views of each face; the saved model answers to one.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
-        mixed_precision: `"auto"` (bfloat16 on a GPU), `"none"` or `"bfloat16"`.
+        mixed_precision: `"auto"` (bfloat16 where it is quicker, see
+            `devices.quick_in_bfloat16`), `"none"` or `"bfloat16"`.
         cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
             `loop.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
@@ -125,6 +141,11 @@ class Experiment:
 
     # data and network
     dataset: str = "auto"
+    classes: str | None = None
+    data_options: str | None = None
+    train_fraction: float = 1.0
+    folds: int = 0
+    fold: int = 0
     split_seed: int = 0
     backbone: str = "mobilenet_v2"
     alpha: float = 1.0
@@ -174,12 +195,19 @@ class Experiment:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = _coerce(field.name, getattr(self, field.name), field.type)
+            value = values.coerce(field.name, getattr(self, field.name), field.type)
             object.__setattr__(self, field.name, value)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must lie in [{low}, {high}]; got {value}.")
+
+        if self.folds == 1 or not bool(self.folds) <= self.fold <= self.folds:
+            raise ValueError(
+                f"fold counts the folds from 1 to folds, which is 2 or more; got fold={self.fold} "
+                f"and folds={self.folds}."
+            )
+        values.options(self.data_options, DATA_OPTIONS)
 
     @property
     def name(self):
@@ -208,15 +236,42 @@ class Experiment:
             return False
         return field.name != "results_dir" and getattr(self, field.name) != field.default
 
-    def load_data(self, dataset=None):
-        """Return the faces of `dataset` (or another one), split by `split_seed`.
+    def options(self, function):
+        """Return the parameters that a function takes by the same names, as a dict.
 
-        See `catalogue.load_dataset`.
+        Args:
+            function: Such as `loop.fit`: a parameter that it and `Experiment` have needs no
+                further line.
+        """
+        taken = inspect.signature(function).parameters
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in taken}
+
+    def load_data(self, dataset=None):
+        """Return the faces of `dataset` (or of another one, split by `split_seed` alone).
+
+        See `catalogue.load_dataset` for its classes and options, and `given` for folds and
+        fractions.
         """
         from fer_lib.data import catalogue
+        from fer_lib.experiments import given
 
+        if (dataset or self.dataset).startswith("given: "):
+            raise ValueError(
+                f"This run was made of faces that were passed in ({self.dataset}), and faces are "
+                "not kept: pass the same ones in again (data=, or parts= of audit_run)."
+            )
         options = {"split_seed": self.split_seed} if self.split_seed else {}
-        return catalogue.load_dataset(dataset or self.dataset, **options)
+        if dataset is not None:
+            return catalogue.load_dataset(dataset, **options)
+        options |= values.options(self.data_options, DATA_OPTIONS)
+        if self.classes:
+            options["classes"] = self.classes
+        loaded = catalogue.load_dataset(self.dataset, **options)
+        if self.folds:
+            loaded = given.in_fold(loaded, self.folds, self.fold, seed=self.split_seed)
+        if self.train_fraction < 1:
+            loaded = given.with_fraction(loaded, self.train_fraction, seed=self.split_seed)
+        return loaded
 
     def validate(self):
         """Check every name against the library's tables and return the experiment.
@@ -294,6 +349,34 @@ def from_notebook(namespace):
     return Experiment(**{name: namespace[name] for name in names}).validate()
 
 
+def from_words(words, files=()):
+    """Return the experiment of a command line.
+
+    Args:
+        words: List of `NAME=VALUE`; they replace what the files say.
+        files: List of YAML files with names and values, as papermill reads them with `-f`. A
+            later file replaces what an earlier one says.
+
+    Raises:
+        ValueError: If a name is unknown, a value does not fit, or a file is no such file.
+        FileNotFoundError: If a file is missing.
+
+    >>> from_words(["dataset=synthetic", "epochs=3"]).epochs
+    3
+    """
+    given = {}
+    for file in files:
+        given |= storage.read_yaml(file)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"A parameter is written NAME=VALUE; got {word!r}.")
+        given[name] = value
+    for name in given:
+        lookup([field.name for field in dataclasses.fields(Experiment)], name, "parameter")
+    return Experiment(**given)
+
+
 def _injected(namespace):
     """Return the names that papermill's own cell assigned (it starts with `# Parameters`)."""
     sources = [text for text in namespace.get("In", []) if text.startswith("# Parameters\n")]
@@ -304,39 +387,3 @@ def _injected(namespace):
         if isinstance(node, ast.Assign)
         for target in node.targets
     ]
-
-
-def _coerce(name, value, kind):
-    optional = isinstance(kind, types.UnionType)
-    if optional:
-        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-        if value is None or value == "None":
-            return None
-    try:
-        if kind is bool:
-            return _truth(value)
-        if isinstance(value, bool):
-            raise ValueError
-        if kind is str:
-            return _text(value)
-        number = float(value)
-        if not math.isfinite(number) or (kind is int and number != int(number)):
-            raise ValueError
-        return kind(number)
-    except (TypeError, ValueError, OverflowError):
-        also = " or None" if optional else ""
-        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
-
-
-def _truth(value):
-    """Return a `bool`, also from the text that papermill passes for `true`."""
-    try:
-        return {"true": True, "false": False}[str(value).lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-def _text(value):
-    if not isinstance(value, str | int):  # papermill reads `-p unfreeze 100` as a number
-        raise ValueError
-    return str(value)

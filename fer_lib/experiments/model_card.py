@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import storage
-from fer_lib.evaluation import calibration, metrics
+from fer_lib.evaluation import bootstrap, calibration, metrics
+from fer_lib.experiments import given, published
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS
@@ -18,18 +19,19 @@ _CONFUSIONS = 6
 _ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
 
 
-def ship(run, folder, *, name="classifier", formats=None, cross=None):
+def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None):
     """Export a run, score every file on validation and test, and write the model card.
 
     Which file to use is to be chosen by the validation columns.
 
     Args:
-        run: A finished `Run`; its data set is loaded again.
+        run: A finished `Run`.
         folder: Where the files go: those of `formats.export`, data set and test scores in the
             JSON file beside each, and `<name>.md`, the card.
         name: What the files' names start with.
         formats: Keys of `formats.FORMATS`; by default `FORMATS`.
         cross: Rows of `cross_dataset.cross_table` for this run, which the card repeats, or `None`.
+        data: Dict of `Faces` that the run was made of; its data set is loaded again if `None`.
 
     Returns:
         `pandas.DataFrame`, one row per file: `file_mb`, `same_label` (share of test faces with
@@ -40,9 +42,12 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
     """
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
-    data = run.experiment.load_data()
+    data = given.check(run.experiment.load_data() if data is None else data)
     if not np.array_equal(data["test"].ids, run.predictions["ids"]):
-        raise ValueError(f"{data['test'].name} no longer holds the faces that {run.folder} scored.")
+        raise ValueError(
+            f"{data['test'].name} does not hold the faces that {run.folder} scored: restore the "
+            "data, or pass the run's own faces as data."
+        )
     formats = FORMATS if formats is None else formats
     model, temperature = _calibrated(run, data["validation"])
     labels = data["test"].label_set
@@ -54,7 +59,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
         rows[path.name], scores[path.name] = _score_file(path, run, data)
         about = storage.read_json(sidecar(path)) | {
             "source": run.folder.name,
-            "trained_on": run.experiment.dataset,
+            "trained_on": published.without_places(run.experiment).dataset,
             "temperature": temperature,
             "test_name": data["test"].name,
             "test": scores[path.name],
@@ -87,7 +92,8 @@ def _score_file(path, run, data):
         for metric in ("accuracy", "macro_f1", "log_loss"):
             row[f"{split}_{metric}"] = metrics.METRICS[metric](data[split].classes, probabilities)
     test = data["test"]
-    return row, metrics.score(test.classes, answers["test"], test.label_set)
+    groups, _ = given.resampled(test)
+    return row, metrics.score(test.classes, answers["test"], test.label_set, groups=groups)
 
 
 def write_card(run, name, scores, table, temperature, cross=None):
@@ -103,6 +109,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
     """
     test = next(iter(scores.values()))
     labels = ", ".join(test["per_class"])
+    drawn = f"{test['groups']:,} groups of faces" if "groups" in test else "faces"
     parts = [
         f"# {name}",
         MEANING.format(labels=labels),
@@ -111,7 +118,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
         "## How it was made",
         _origin(run),
         f"## Scores on {run.scores['test_name']} (n = {test['n']:,})",
-        "The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over faces "
+        f"The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over {drawn} "
         "of one run; they hold nothing of the spread between seeds.",
         _file_lines(scores, table),
         f"### Per class, of {next(iter(scores))}",
@@ -126,7 +133,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
         "## Licence",
         "The weights are this project's own training (MIT). They were fitted on photographs "
         "that belong to their owners and come for research use; see the data set's card "
-        f"(`python -m fer_lib describe {run.experiment.dataset}`).",
+        f"(`python -m fer_lib describe {published.without_places(run.experiment).dataset}`).",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -144,7 +151,9 @@ def _origin(run):
         f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
         f"- run folder: `{run.folder.name}`",
     ]
-    return "\n".join([*lines, "", "```bash", command(run.experiment), "```"])
+    return "\n".join(
+        [*lines, "", "```bash", command(published.without_places(run.experiment)), "```"]
+    )
 
 
 def command(experiment):
@@ -167,13 +176,9 @@ def _file_lines(scores, table):
     shown = ("accuracy", "macro_f1", "log_loss")
     lines = ["| file | MB | accuracy | macro-F1 | log loss |", "|---|--:|---|---|---|"]
     for file, of in scores.items():
-        cells = [_interval(of[metric]) for metric in shown]
+        cells = [bootstrap.in_words(of[metric]) for metric in shown]
         lines.append(f"| {file} | {table.loc[file, 'file_mb']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _interval(score):
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
 
 
 def _class_lines(test):
@@ -183,8 +188,8 @@ def _class_lines(test):
     for label, of in test["per_class"].items():
         found = round(of["recall"] * of["n"])
         ends = binomtest(found, of["n"]).proportion_ci(method="wilson") if of["n"] else (0, 1)
-        recall = _interval({"value": of["recall"], "low": ends[0], "high": ends[1]})
-        f1 = _interval({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
+        recall = bootstrap.in_words({"value": of["recall"], "low": ends[0], "high": ends[1]})
+        f1 = bootstrap.in_words({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
         lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {f1} |")
     return "\n".join([*lines, "", "Recall with Wilson intervals, F1 with bootstrap intervals."])
 
@@ -194,7 +199,7 @@ def _calibration_lines(run, test, temperature):
     if "temperature" in run.scores:
         probabilities = calibration.apply_temperature(probabilities, 1 / temperature)
     before = metrics.expected_calibration_error(run.predictions["labels"], probabilities)
-    after = _interval(test["expected_calibration_error"])
+    after = bootstrap.in_words(test["expected_calibration_error"])
     return (
         f"Logits were divided by {temperature:.2f}, which no answer changes. It was fitted to "
         "the targets of validation, which are the votes where the model was trained on votes. "
@@ -227,7 +232,7 @@ def _cross_lines(cross):
     ]
     for row in cross.to_dict("records"):
         cells = [
-            _interval({key: row[metric + end] for key, end in _ENDS})
+            bootstrap.in_words({key: row[metric + end] for key, end in _ENDS})
             for metric in ("accuracy", "macro_f1")
         ]
         left = row["left_out"] if isinstance(row["left_out"], str) and row["left_out"] else "none"

@@ -1,30 +1,38 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
+import _thread
+import contextlib
 import dataclasses
-import datetime
 import functools
-import os
-import platform
 import shutil
-import subprocess
-from importlib.metadata import PackageNotFoundError, version
+import socket
+import threading
 from pathlib import Path
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.data import catalogue
+from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
+from fer_lib.experiments import environment, given, locks
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import devices, distribution, loop, targets
-from fer_lib.training.teachers import ask_teachers, describe_teacher, load_teachers
+from fer_lib.training import checkpoints, devices, distribution, loop, targets
+from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-PACKAGES = ("fer_lib", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn", "pandas")
+_HASHED = ("model.keras", "predictions.npz", "history.csv")
+
+# MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
+# minutes. This network does, where neither data nor ImageNet's weights can be had.
+BACKBONE, DEMO = Experiment.backbone, "mini_xception"
 
 
 def resolve(experiment):
@@ -33,7 +41,7 @@ def resolve(experiment):
     Returns:
         `(experiment, notices)`: notices are sentences the reader must see, a list of `str`.
     """
-    notices = []
+    notices, plain = [], experiment.dataset == "auto" and _is_plain(experiment)
     if experiment.dataset == "auto":
         name, notice = catalogue.resolve_auto()
         experiment = dataclasses.replace(experiment, dataset=name)
@@ -41,9 +49,23 @@ def resolve(experiment):
     if experiment.weights == "auto":
         application = classifier.BACKBONES[experiment.backbone].application
         name, notice = resolve_auto(experiment.backbone, application, experiment.alpha)
+        if name != "imagenet" and experiment.dataset == "synthetic":
+            # Drawn faces are no test of a model that knows photographs of faces already.
+            name, notice = None, "RANDOM START: ImageNet's weights cannot be had."
+            if plain:
+                experiment = dataclasses.replace(experiment, backbone=DEMO)
+                notice += f" {DEMO} takes the place of {BACKBONE}: it learns quickly from scratch."
         experiment = dataclasses.replace(experiment, weights=name)
         notices += [notice] if notice else []
     return experiment, notices
+
+
+def _is_plain(experiment):
+    """Return whether the network is the default one, with nothing about it changed."""
+    return all(
+        getattr(experiment, name) == getattr(Experiment, name)
+        for name in ("backbone", "alpha", "unfreeze", "attention", "image_size", "weights")
+    )
 
 
 def set_up(experiment):
@@ -61,7 +83,7 @@ def set_up(experiment):
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
     devices.choose(experiment.device)
-    load_teachers(experiment.distill_from)
+    find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
     with distribution.data_parallel(experiment.distribute) as count:
@@ -82,8 +104,9 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `catalogue.load_dataset`.
     """
+    dense = classifier.BACKBONES[experiment.backbone].dense
     mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and devices.on_gpu()
+        experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
     )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
@@ -95,54 +118,76 @@ def build_model(experiment, data):
 
 
 def _build_classifier(experiment, data):
-    return classifier.build_classifier(
-        experiment.backbone,
-        classes=len(data["train"].label_set),
-        alpha=experiment.alpha,
-        weights=experiment.weights,
-        unfreeze="all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
-        batch_norm=experiment.batch_norm,
-        image_size=experiment.image_size,
-        face_size=data["train"].images.shape[1:],
-        dense=experiment.dense,
-        dropout=experiment.dropout,
-        attention=experiment.attention,
-    )
+    own = {
+        "classes": len(data["train"].label_set),
+        "face_size": data["train"].images.shape[1:],
+        "unfreeze": "all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+    }
+    build = classifier.build_classifier
+    return build(**experiment.options(build) | own)
 
 
-def run(experiment, data=None, model=None):
+def run(
+    experiment: Experiment,
+    data: dict[str, Faces] | None = None,
+    model: keras.Model | None = None,
+) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
     Fits on train, selects the epoch on validation, and scores test once.
 
     Args:
         experiment: An `Experiment`; `"auto"` in it is resolved first.
-        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`.
+        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`. With
+            `dataset="auto"` the run is called by the faces' own name.
         model: The untrained classifier of `build_model`; built if `None`.
 
     Returns:
         The finished `Run`.
 
     Raises:
-        ValueError: If the run's folder holds another experiment or was made with other faces, or
-            the machine or a teacher does not fit; see `set_up` and `distillation`.
+        ValueError: If the data does not fit (see `given.check`), the run's folder holds another
+            experiment or was made with other faces, or the machine or a teacher does not fit;
+            see `set_up` and `teachers`.
+        RuntimeError: If another process writes to the run's folder, or the folder was removed
+            while it trained.
+        Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
         MemoryError: If a step does not fit into the device's memory.
     """
-    experiment, _ = resolve(experiment.validate())
+    experiment.validate()
+    if data is not None:
+        data = given.check(data)
+        if experiment.dataset == "auto":
+            experiment = dataclasses.replace(experiment, dataset=given.name_of(data))
+    experiment, _ = resolve(experiment)
     result = Run(Path(experiment.results_dir) / experiment.name)
     _claim(result.folder, experiment)
     if result.finished and data is None:
+        _say(f"Finished before: read from {result.folder}.")
         return result
     set_up(experiment)
-    data = data or experiment.load_data()
-    _record_environment(result, data)
+    data = data or given.check(experiment.load_data())
+    _check_data(result, data)
     if result.finished:
+        _say(f"Finished before: read from {result.folder}.")
         return result
+    with _one_process(result.folder):
+        # By another process, which this one has waited for.
+        return result if result.finished else _train(experiment, result, data, model)
+
+
+def _train(experiment, result, data, model):
+    """Train, or go on, and leave the folder of a finished run."""
+    _record_environment(result, data)
+    if done := len(checkpoints.read_history(result.folder)):
+        total = experiment.epochs
+        _say(f"Going on at epoch {min(done + 1, total)} of {total} in {result.folder}.")
     model = model or build_model(experiment, data)
     teachers = load_teachers(experiment.distill_from)
     described = [describe_teacher(teacher) for teacher in teachers]
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
+        origin, model = model.origin, in_float32(model)  # whoever loads it may lack bfloat16
         temperature = _calibrate(experiment, model, data["validation"])
         with storage.replacing(result.folder / "model.keras") as path:
             model.save(path)
@@ -151,7 +196,7 @@ def run(experiment, data=None, model=None):
         "dataset": experiment.dataset,
         "train_name": data["train"].name,
         "train_n": len(data["train"]),
-        "weights": model.origin,
+        "weights": origin,
         "best_epoch": loop.best_epoch(history, experiment.monitor),
         "selected_by": experiment.monitor,
         "temperature": temperature,
@@ -163,6 +208,54 @@ def run(experiment, data=None, model=None):
     _write_results(result.folder, about, data, answers)
     shutil.rmtree(result.folder / "checkpoint")
     return result
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during a run, with a sentence on what is kept; a notebook shows that alone."""
+
+    def _render_traceback_(self):  # what IPython shows in place of a traceback
+        return [str(self)]
+
+
+@contextlib.contextmanager
+def _one_process(folder):
+    """Hold a run's folder for this process, and say in a sentence how it was left."""
+    lost, in_main = [], threading.current_thread() is threading.main_thread()
+
+    def on_lost():
+        lost.append(folder)
+        if in_main:
+            _thread.interrupt_main()
+
+    lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
+    try:
+        for left in folder.glob("**/.????????.*"):  # by a process that was killed while writing
+            left.unlink()
+        yield
+        _forget_host(folder)
+    except KeyboardInterrupt:
+        if lost:
+            raise RuntimeError(
+                f"{folder} was removed, or another process took it over: training has stopped."
+            ) from None
+        done = len(checkpoints.read_history(folder))
+        raise Stopped(
+            f"Stopped after {done} finished epochs; the same command goes on from there ({folder})."
+        ) from None
+    finally:
+        lock.release(forget=True)
+
+
+def _forget_host(folder):
+    """Take this machine's name out of the names of TensorBoard's files."""
+    host = socket.gethostname()
+    for path in (folder / "tensorboard").glob("**/*tfevents*"):
+        if host in path.name:
+            path.rename(path.with_name(path.name.replace(host, "host")))
+
+
+def _say(sentence):
+    tqdm.write(sentence)
 
 
 def _predict(experiment, model, faces):
@@ -195,33 +288,13 @@ def _fit(experiment, data, model, teachers, folder):
     with distribution.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
+        own = {"stages": _stages(experiment), "folder": folder}
+        own |= {"auxiliary": auxiliary, "parallel": count}
         history = loop.fit(
             trained,
             (data["train"].images, aims),
             (data["validation"].images, data["validation"].targets),
-            stages=_stages(experiment),
-            folder=folder,
-            batch_size=experiment.batch_size,
-            optimizer=experiment.optimizer,
-            schedule=experiment.schedule,
-            weight_decay=experiment.weight_decay,
-            layer_decay=experiment.layer_decay,
-            ema=experiment.ema,
-            loss=experiment.loss,
-            label_smoothing=experiment.label_smoothing,
-            class_weight=experiment.class_weight,
-            sampling=experiment.sampling,
-            auxiliary=auxiliary,
-            auxiliary_weight=experiment.auxiliary_weight,
-            augmentation=experiment.augmentation,
-            mixing=experiment.mixing,
-            mixing_alpha=experiment.mixing_alpha,
-            batch_norm=experiment.batch_norm,
-            monitor=experiment.monitor,
-            patience=experiment.patience,
-            cache=experiment.cache,
-            parallel=count,
-            seed=experiment.seed,
+            **experiment.options(loop.fit) | own,
         )
         weights = trained.get_weights()
     if trained is not model:
@@ -238,22 +311,27 @@ def _claim(folder, experiment):
         storage.write_json(path, dataclasses.asdict(experiment))
 
 
-def _record_environment(result, data):
-    """Write what the run runs on, or, where it has begun, check that its data is still the same."""
-    path, now = result.folder / "environment.json", environment(data)
-    if not path.exists():
-        storage.write_json(path, now)
+def _check_data(result, data):
+    """Check that the data of a run that was begun is still the same."""
+    if not (result.folder / "environment.json").exists():
         return
-    before = storage.read_json(path)
-    for split, made_with in before["data"].items():
-        if made_with["sha256"] != now["data"][split]["sha256"]:
+    for split, made_with in result.environment["data"].items():
+        now = data[split]
+        if made_with["sha256"] != now.content_hash:
             raise ValueError(
                 f"{result.folder} was begun with other {split} faces ({made_with['name']}, "
-                f"n = {made_with['n']}) than now ({now['data'][split]['name']}, "
-                f"n = {now['data'][split]['n']}): restore the data, or move the folder away."
+                f"n = {made_with['n']}) than now ({now.name}, n = {len(now)}): restore the data, "
+                "or move the folder away."
             )
-    if not result.finished:
-        storage.write_json(path, before | {"resumed": [*before.get("resumed", []), now]})
+
+
+def _record_environment(result, data):
+    """Write what the run runs on, after what it ran on before it was stopped."""
+    path, now = result.folder / "environment.json", environment.record(data)
+    if path.exists():
+        before = storage.read_json(path)
+        now = before | {"resumed": [*before.get("resumed", []), now]}
+    storage.write_json(path, now)
 
 
 def _stages(experiment):
@@ -284,11 +362,12 @@ def _write_results(folder, about, data, answers):
     predictions, scores = {}, dict(about)
     for split, prefix in _SCORED.items():
         faces, probabilities = data[split], answers[split]
-        predictions |= {
-            f"{prefix}ids": faces.ids,
-            f"{prefix}labels": faces.classes,
-            f"{prefix}probabilities": probabilities,
-        }
+        groups, what = given.resampled(faces)
+        arrays = {"ids": faces.ids, "labels": faces.classes, "probabilities": probabilities}
+        if groups is not None:
+            arrays["groups"] = groups
+            scores[f"{split}_groups"] = what
+        predictions |= {f"{prefix}{name}": array for name, array in arrays.items()}
         scores |= {
             f"{split}_name": faces.name,
             split: metrics.score(
@@ -296,52 +375,11 @@ def _write_results(folder, about, data, answers):
                 probabilities,
                 faces.label_set,
                 targets=faces.targets if faces.labels.ndim == 2 else None,
+                groups=groups,
             ),
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
+    # What the scores belong to: a model or answers of another run are told by it.
+    scores["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
     storage.write_json(folder / "scores.json", scores)
-
-
-def machine():
-    """Return one line that says which backend, devices and versions a run will use."""
-    backend, devices = keras.backend.backend(), ", ".join(keras.distribution.list_devices())
-    return f"Keras {keras.__version__} on {backend} ({devices}), fer_lib {version('fer_lib')}"
-
-
-def environment(data):
-    """Return what a run ran on: versions, devices, git state and the data's content hashes."""
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "packages": {name: _version(name) for name in PACKAGES if _version(name)},
-        "git": _git_state(),
-        "data": {
-            split: {"name": faces.name, "n": len(faces), "sha256": faces.content_hash}
-            for split, faces in data.items()
-        },
-    }
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_state():
-    """Return commit and whether files differ from it, or `None` outside a checkout."""
-    git = functools.partial(
-        subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-    )
-    try:
-        commit = git(["git", "rev-parse", "HEAD"]).stdout.strip()
-        changed = git(["git", "status", "--porcelain", "--", "."]).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return {"commit": commit, "changed": bool(changed)} if commit else None

@@ -4,15 +4,19 @@ A run's folder holds `experiment.json environment.json history.csv model.keras p
 scores.json` and its figures; `scores.json` is written last, so a folder that has it is finished.
 """
 
+import contextlib
 import dataclasses
 import functools
-import typing
+import os
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fer_lib import storage
+from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import Experiment
 
 HEADLINE = (
@@ -32,6 +36,10 @@ class Run:
 
     folder: Path
 
+    def __repr__(self):
+        state = "finished" if self.finished else "not finished"
+        return f"Run({str(self.folder)!r}, {state})"
+
     @functools.cached_property
     def experiment(self):
         """The `Experiment` that was run; a parameter that its version did not have is at default.
@@ -39,50 +47,54 @@ class Run:
         Raises:
             ValueError: If the file is damaged or of a version with other parameters.
         """
-        path = self.folder / "experiment.json"
-        try:
+        with reading(self.folder / "experiment.json") as path:
             return Experiment(**storage.read_json(path))
-        except (TypeError, ValueError) as error:
-            if str(path) in str(error):
-                raise
-            raise ValueError(
-                f"{path} is damaged or from another version of fer_lib: {error}"
-            ) from None
 
     @functools.cached_property
     def environment(self):
         """Dict of versions, devices, git state and data hashes."""
-        return storage.read_json(self.folder / "environment.json")
+        with reading(self.folder / "environment.json") as path:
+            return _holding(storage.read_json(path), "data")
 
     @functools.cached_property
     def scores(self):
         """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
-        return storage.read_json(self.folder / "scores.json")
+        with reading(self.folder / "scores.json") as path:
+            scores = _holding(storage.read_json(path), "test", "test_name", "validation", "weights")
+            for split in ("test", "validation"):
+                _holding(scores[split], "n", "accuracy", "macro_f1")
+            return scores
 
     @functools.cached_property
     def history(self):
         """DataFrame with one row per epoch; see `loop.fit`."""
-        return pd.read_csv(self.folder / "history.csv", dtype={"stage": str})
+        with reading(self.folder / "history.csv") as path:
+            return _holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
 
     @functools.cached_property
     def predictions(self):
-        """Dict of arrays: `ids, labels, probabilities` of the test faces, and the same of the
-        validation faces with `validation_` before the name.
+        """Dict of arrays: `ids, labels, probabilities` of the test faces, their `groups` where
+        they are known, and the same of the validation faces with `validation_` before the name.
+        A published copy holds the test faces alone.
 
         Raises:
-            FileNotFoundError: If the folder has none, as copies of `publish` have.
+            FileNotFoundError: If the folder has none, as older published copies have.
+            ValueError: If the file is damaged.
         """
         if not self.has_predictions:
             raise FileNotFoundError(
-                f"{self.folder} holds no predictions.npz (published copies leave it out): use "
-                "the folder that the run wrote."
+                f"{self.folder} holds no predictions.npz (older published copies leave it out): "
+                "use the folder that the run wrote."
             )
-        with np.load(self.folder / "predictions.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        with reading(self.folder / "predictions.npz") as path:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = _holding(dict(arrays), "ids", "labels", "probabilities")
+            halves = [k for k, v in found.items() if v.dtype == np.float16]  # published
+            return found | {name: found[name].astype(np.float32) for name in halves}
 
     @property
     def has_predictions(self):
-        """Whether the run's folder holds its predictions; a published copy does not."""
+        """Whether the run's folder holds its predictions; older published copies do not."""
         return (self.folder / "predictions.npz").exists()
 
     @property
@@ -90,11 +102,17 @@ class Run:
         """Whether the run has its scores."""
         return (self.folder / "scores.json").exists()
 
+    @property
+    def label_set(self):
+        """Emotion names in the order of the classes, a tuple."""
+        return tuple(self.scores["test"]["per_class"])
+
     def model(self):
         """Load the classifier: raw `uint8` faces in, probabilities out."""
         import keras
 
-        return keras.models.load_model(self.folder / "model.keras", compile=False)
+        with reading(self.folder / "model.keras") as path:
+            return keras.models.load_model(path, compile=False)
 
     def title(self):
         """Return what a figure of this run is headed with: data, weights, and what trained."""
@@ -150,17 +168,38 @@ class Run:
         rows = {}
         for split in ("test", "validation"):
             name = f"{self.scores[split + '_name']} (n = {self.scores[split]['n']:,})"
-            rows[name] = {metric: _interval(self.scores[split].get(metric)) for metric in HEADLINE}
+            scores = self.scores[split]
+            rows[name] = {metric: bootstrap.in_words(scores.get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
 
 
-def _interval(score):
-    if score is None:
-        return "–"
-    return f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+@contextlib.contextmanager
+def reading(path):
+    """Yield a path, and name it in the error if what is read from it is damaged."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if str(path) in str(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
+            "move the run's folder away and run again."
+        ) from None
 
 
-def load_run(folder):
+def _holding(content, *names):
+    """Return what was read from a file if it holds these names."""
+    if not hasattr(content, "keys"):
+        raise ValueError(f"it holds {type(content).__name__}, not names with values")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    return content
+
+
+def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
     Raises:
@@ -171,11 +210,13 @@ def load_run(folder):
     return Run(Path(folder))
 
 
-def find_runs(results_dir="runs", pattern="*"):
+def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> dict[str, Run]:
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
-    where there are more, by the hash at the end of their folder's name.
+    where there are more, by the hash at the end of their folder's name; and two copies of one
+    experiment by the folders that they lie in. A run whose files are damaged is left out, with a
+    warning that names the file.
 
     Args:
         results_dir: Folder of runs, or of folders of runs.
@@ -187,13 +228,49 @@ def find_runs(results_dir="runs", pattern="*"):
     paths = sorted(Path(results_dir).glob(f"**/{pattern}/scores.json"))
     if not paths:
         raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
-    found = sorted((Run(path.parent) for path in paths), key=_table_order)
+    readable = [Run(path.parent) for path in paths if not damage(Run(path.parent), warn=True)]
+    found = sorted(readable, key=_table_order)
     labels = [result.label() for result in found]
     names = [
         label if labels.count(label) == 1 else f"{label}, {_peculiarity(result, label, found)}"
         for label, result in zip(labels, found, strict=True)
     ]
-    return dict(zip(names, found, strict=True))
+    return {
+        name if names.count(name) == 1 else f"{name}, in {result.folder.parent}": result
+        for name, result in zip(names, found, strict=True)
+    }
+
+
+def damage(result, warn=False):
+    """Return what is wrong with a run's files, or `""`."""
+    try:
+        _ = result.experiment, result.finished and result.scores
+        _ = (result.folder / "history.csv").exists() and result.history
+    except ValueError as error:
+        if warn:
+            warnings.warn(f"{error} It is left out.", stacklevel=3)
+        return str(error)
+    return ""
+
+
+def finished_runs(folders):
+    """Return the finished runs of folders as `{folder: Run}`.
+
+    Args:
+        folders: List of runs' folders, or of folders of runs; of the latter all finished runs.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run.
+        ValueError: If a run that is named is not finished.
+    """
+    found = {}
+    for folder in folders:
+        alone = (Path(folder) / "experiment.json").exists()
+        for run in [load_run(folder)] if alone else find_runs(folder).values():
+            if not run.finished:
+                raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            found[str(run.folder)] = run
+    return found
 
 
 def _peculiarity(result, label, found):
@@ -212,91 +289,6 @@ def _table_order(result):
     return e.dataset, e.backbone, e.alpha, e.image_size, mode, e.seed, result.folder.name
 
 
-class SharedFaces(typing.NamedTuple):
-    """What several runs answered about the same faces; see `same_faces`."""
-
-    labels: np.ndarray
-    probabilities: dict
-    label_set: tuple
-
-
-def same_faces(found, split="test"):
-    """Return what runs answered about the faces that all of them scored.
-
-    Args:
-        found: `{label: Run}`, such as from `find_runs` or `comparable`.
-        split: `"test"` or `"validation"`.
-
-    Returns:
-        `(labels, probabilities, label_set)`: `int64` array of shape `(n,)`, `{label: float32
-        array of shape (n, classes)}`, and emotion names.
-
-    Raises:
-        ValueError: If the runs scored other faces, labels or label orders.
-        FileNotFoundError: If a run holds no predictions.
-    """
-    first, *others = found
-    for other in others:
-        if reason := _unlike(found[first], found[other], split):
-            raise ValueError(
-                f"{other} can not be compared with {first} on {split}: the runs have other "
-                f"{reason}. Compare runs of one data set and split (runs.comparable finds them)."
-            )
-    prefix = "" if split == "test" else "validation_"
-    probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
-    labels, label_set = found[first].predictions[f"{prefix}labels"], _label_set(found[first])
-    return SharedFaces(labels, probabilities, label_set)
-
-
-def comparable(found, label):
-    """Return those of `{label: Run}` whose predictions are of the same test faces as one run's.
-
-    Args:
-        found: `{label: Run}`.
-        label: The run to compare with. Without predictions of its own the result is empty.
-    """
-    with_them = {k: run for k, run in found.items() if run.has_predictions}
-    if label not in with_them:
-        return {}
-    return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
-
-
-def rivals(found, label):
-    """Return the labels of the other runs that report on the same faces as one does.
-
-    By the name and number of the test faces and their emotions, which published copies hold too.
-
-    Args:
-        found: `{label: Run}`.
-        label: The run to compare with.
-
-    Returns:
-        List of labels, best macro-F1 on validation first.
-    """
-
-    def report(run):
-        return run.scores["test_name"], run.scores["test"]["n"], _label_set(run)
-
-    same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
-    return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
-
-
-def _unlike(run, other, split):
-    """Return in what the faces that two runs scored differ, or `None`."""
-    if _label_set(run) != _label_set(other):
-        return "emotions or another order of them"
-    prefix = "" if split == "test" else "validation_"
-    for kind in ("ids", "labels"):
-        ours, theirs = (r.predictions.get(f"{prefix}{kind}") for r in (run, other))
-        if ours is None or not np.array_equal(ours, theirs):
-            return f"{kind} of the faces"
-    return None
-
-
-def _label_set(run):
-    return tuple(run.scores["test"]["per_class"])
-
-
 def runs_table(results_dir="runs", pattern="*"):
     """Return one row per run below a folder: parameters, scores with intervals, time and state.
 
@@ -305,13 +297,18 @@ def runs_table(results_dir="runs", pattern="*"):
         pattern: What the run folders' names must match.
 
     Returns:
-        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
+        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs. Of a
+        run whose files are damaged it says which, in `state`.
     """
-    found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
+    paths = sorted(Path(results_dir).glob(f"**/{pattern}/experiment.json"))
+    damages = {path.parent: damage(Run(path.parent)) for path in paths}
+    found = [Run(folder) for folder, damage in damages.items() if not damage]
     # A later parameter has a column as soon as one run does not have it at its default.
     told = set().union(*(result.experiment.identity() for result in found))
     names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
-    table = pd.DataFrame([_row(result, names) for result in sorted(found, key=_table_order)])
+    rows = [_row(result, names) for result in sorted(found, key=_table_order)]
+    rows += [{"run": f.name, "state": f"damaged: {d}"} for f, d in damages.items() if d]
+    table = pd.DataFrame(rows)
     whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
     return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
 
@@ -370,5 +367,5 @@ def summary_table(table):
 def _cell(row, metric):
     if not row.get("state") == "finished":
         return ""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return bootstrap.in_words({name: row[metric + end] for name, end in ends.items()})

@@ -7,6 +7,8 @@ import functools
 
 import numpy as np
 
+from fer_lib.screen import progress
+
 
 def class_activation_maps(model, images, classes=None, *, resize=True, batch_size=64):
     """Return what each place of the last map adds to a class's logit (CAM).
@@ -128,11 +130,10 @@ def _is_linear(layer):
 def _last_maps(model, last, images, classes, batch_size):
     """Yield `(last maps, classes to explain)` of batches of faces, as arrays."""
     import keras
-    from tqdm import tqdm
 
     images = check_faces(images, classes)
     network = keras.Model(model.input, [last, model.output])
-    for start in tqdm(range(0, len(images), batch_size), "last maps", delay=2, leave=False):
+    for start in progress(range(0, len(images), batch_size), "last maps"):
         rows = slice(start, start + batch_size)
         maps, answers = network.predict_on_batch(images[rows])
         chosen = explained_classes(np.asarray(answers), None if classes is None else classes[rows])

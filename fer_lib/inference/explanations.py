@@ -19,6 +19,7 @@ from fer_lib.inference.activation_maps import (
     explained_classes,
     grad_cam_maps,
 )
+from fer_lib.screen import progress
 
 
 def occlusion_maps(predict, images, classes=None, *, patch=8, stride=4):
@@ -45,8 +46,6 @@ def occlusion_maps(predict, images, classes=None, *, patch=8, stride=4):
     Raises:
         ValueError: If images, classes, patch or stride do not fit.
     """
-    from tqdm import tqdm
-
     images = check_faces(images, classes)
     height, width = images.shape[1:]
     if not 1 <= stride <= patch <= min(height, width):
@@ -56,7 +55,7 @@ def occlusion_maps(predict, images, classes=None, *, patch=8, stride=4):
         )
     hidden = _patches(height, width, patch, stride)
     maps = np.empty(images.shape, np.float32)
-    for place, image in enumerate(tqdm(images, "hiding patches", delay=2, leave=False)):
+    for place, image in enumerate(progress(images, "hiding patches")):
         patched = np.where(hidden, np.uint8(np.rint(image.mean())), image)
         answers = np.asarray(predict(np.concatenate([image[None], patched])), np.float32)
         chosen = explained_classes(

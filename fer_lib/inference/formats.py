@@ -79,7 +79,7 @@ def export(
     images = None
     if any(spec.calibrated for spec in chosen.values()):
         images = _calibration_images(model_or_run, model, calibration)
-    network = _Network(_in_float32(model))
+    network = _Network(in_float32(model))
     about = {
         "label_set": list(label_set),
         "face_size": list(model.input_shape[1:]),
@@ -174,8 +174,8 @@ def _calibration_images(model_or_run, model, calibration):
     return images[order[np.linspace(0, len(images) - 1, count).astype(int)]]
 
 
-def _in_float32(model):
-    """Return the model, or its twin in single precision if it computes in half."""
+def in_float32(model):
+    """Return a Keras model, or its twin in single precision if it computes in half."""
     if all("16" not in layer.compute_dtype for layer in model.layers):
         return model
     import keras

@@ -5,8 +5,8 @@ put it in `READERS` under the file's ending. Nothing here imports Keras or Tenso
 open a `.keras` file.
 """
 
-import functools
 import importlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,7 +32,8 @@ class Predictor:
 
     A batch is cut into pieces that threads answer side by side, each with an interpreter of its
     own: on 2 cores that took 5 to 20 % less CPU time than one interpreter with two threads.
-    `predict` may be called from several threads at once.
+    `predict` may be called from several threads at once, and after a fork. A predictor can be
+    pickled: what goes over is where the file lies, and it is opened anew.
 
     Args:
         path: File to open; its ending is a key of `READERS`.
@@ -46,7 +47,19 @@ class Predictor:
         self.label_set = tuple(label_set)
         self.face_size = tuple(face_size)
         self.threads = threads
-        self._idle = []
+        self._begin()
+
+    def _begin(self):
+        """Begin without threads and networks, as a process does."""
+        self._process, self._idle, self._pool = os.getpid(), [], None
+
+    def __getstate__(self):
+        return {"path": self.path, "label_set": self.label_set, "face_size": self.face_size,
+                "threads": self.threads}  # fmt: skip
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._begin()
 
     def __repr__(self):
         return f"Predictor({str(self.path)!r}, label_set={self.label_set}, threads={self.threads})"
@@ -69,16 +82,24 @@ class Predictor:
         images = self._checked(images)
         if not len(images):
             return np.zeros((0, len(self.label_set)), np.float32)
+        if self._process != os.getpid():  # a fork copies no threads: who waits for them, waits
+            self._check_fork()
+            self._begin()
         size = min(BATCH, -(-len(images) // self.threads))
         pieces = [images[start : start + size] for start in range(0, len(images), size)]
-        answers = (
-            map(self._answer, pieces) if len(pieces) == 1 else self._pool.map(self._answer, pieces)
-        )
-        return np.concatenate(list(answers))
+        if len(pieces) == 1:
+            return self._answer(images)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="predictor")
+        return np.concatenate(list(self._pool.map(self._answer, pieces)))
 
-    @functools.cached_property
-    def _pool(self):
-        return ThreadPoolExecutor(self.threads, thread_name_prefix="predictor")
+    def _check_fork(self):
+        if self.path.suffix == ".keras" and self._idle:
+            raise RuntimeError(
+                f"{self.path.name} was opened by Keras before this process was forked, and its "
+                "threads are not in it: export the model and load that file, or start processes "
+                'by multiprocessing.get_context("spawn").'
+            )
 
     def _answer(self, images):
         # pop and append are atomic, so that no two threads hold the same interpreter.
@@ -104,7 +125,7 @@ class Predictor:
         return images
 
 
-def load_predictor(path_or_name, *, threads=None):
+def load_predictor(path_or_name: str | os.PathLike, *, threads: int | None = None) -> Predictor:
     """Return the predictor of an exported file, a run's folder or a name.
 
     Args:
@@ -121,12 +142,7 @@ def load_predictor(path_or_name, *, threads=None):
         ValueError: If the kind of file is unknown, the file is not the one that was exported,
             or `threads` is less than 1.
     """
-    path = Path(PREDICTORS.get(path_or_name, path_or_name))
-    if (path / "experiment.json").exists():
-        path = path / "model.keras"
-    if not path.is_file():
-        raise FileNotFoundError(_no_such(path_or_name))
-    lookup(READERS, path.suffix, f"kind of model file ({path.name})")
+    path = find_model(path_or_name)
     threads = min(4, litert.cores()) if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads must be at least 1; got {threads}.")
@@ -134,6 +150,17 @@ def load_predictor(path_or_name, *, threads=None):
         return _keras_predictor(path)
     about = read_sidecar(path)
     return Predictor(path, about["label_set"], about["face_size"], threads)
+
+
+def find_model(path_or_name):
+    """Return the file that `load_predictor` opens, a `Path`; raises as it does."""
+    path = Path(PREDICTORS.get(path_or_name, path_or_name))
+    if (path / "experiment.json").exists():
+        path = path / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(_no_such(path_or_name))
+    lookup(READERS, path.suffix, f"kind of model file ({path.name})")
+    return path
 
 
 def sidecar(path):

@@ -7,6 +7,7 @@ one entry in `transfer.TRANSFER` or `from_scratch.NETWORKS`.
 
 import itertools
 import math
+import os
 
 import keras
 from keras import layers
@@ -26,19 +27,19 @@ BACKBONES = TRANSFER | NETWORKS
 
 
 def build_classifier(
-    backbone="mobilenet_v2",
+    backbone: str = "mobilenet_v2",
     *,
-    classes=7,
-    alpha=1.0,
-    weights="auto",
-    unfreeze="all",
-    batch_norm="adapt",
-    image_size=48,
-    face_size=(48, 48),
-    dense=0,
-    dropout=0.2,
-    attention=None,
-):
+    classes: int = 7,
+    alpha: float = 1.0,
+    weights: str | os.PathLike | None = "auto",
+    unfreeze: str = "all",
+    batch_norm: str = "adapt",
+    image_size: int = 48,
+    face_size: tuple[int, int] = (48, 48),
+    dense: int = 0,
+    dropout: float = 0.2,
+    attention: str | None = None,
+) -> keras.Model:
     """Build a face-expression classifier on a backbone.
 
     MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), V2 Sandler et al. 2018

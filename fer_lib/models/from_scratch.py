@@ -118,6 +118,21 @@ def _resnet14(x):
     return _resnet(x, (48, 96, 192), (2, 2, 2))
 
 
+def _separable(x):
+    for block, (widths, rate) in enumerate(
+        (((48, 48, 48), 0.05), ((96, 96, 96), 0.05), ((192, 192), 0.1), ((384,), 0.1)), 1
+    ):
+        for number, filters in zip("abc", widths, strict=False):
+            name = f"{block}{number}"
+            kind = layers.SeparableConv2D if block > 1 or number > "a" else layers.Conv2D
+            x = kind(filters, 3, padding="same", use_bias=False, name=f"{name}_conv")(x)
+            x = layers.BatchNormalization(name=f"{name}_bn")(x)
+            x = layers.LeakyReLU(0.02, name=f"{name}_relu")(x)
+        x = layers.MaxPooling2D(name=f"{block}_pool")(x)
+        x = layers.SpatialDropout2D(rate, name=f"{block}_dropout")(x)
+    return x
+
+
 def _se_resnet(x):
     x = _convolve(x, 16, "stem", kernel_initializer="he_normal")
     for stage, (filters, blocks) in enumerate(((32, 1), (64, 2), (128, 2), (256, 1)), 1):
@@ -149,8 +164,8 @@ def _residual(x, filters, strides, name):
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _network(build, head=None, scale=1 / 255, offset=0.0):
-    return Backbone(build, scale, offset, channels=1, head=head)
+def _network(build, head=None, scale=1 / 255, offset=0.0, dense=True):
+    return Backbone(build, scale, offset, channels=1, head=head, dense=dense)
 
 
 NETWORKS = {
@@ -164,7 +179,10 @@ NETWORKS = {
     "cnn4": _network(_cnn4, _cnn4_head),
     # Arriaga et al. 2017, arXiv:1710.07557 (github.com/oarriaga/face_classification), of which
     # the last convolution to the classes is left out: the output layer comes after the pooling.
-    "mini_xception": _network(_mini_xception, scale=1 / 127.5, offset=-1.0),
+    "mini_xception": _network(_mini_xception, scale=1 / 127.5, offset=-1.0, dense=False),
+    # A convolution and eight separable ones (Chollet 2017, arXiv:1610.02357): built
+    # from the description of github.com/vicksam/fer-model, whose code and weights are not used.
+    "separable": _network(_separable, dense=False),
     # Ours: residual blocks (He et al. 2016, arXiv:1512.03385) with squeeze-and-excitation (Hu et
     # al. 2018, arXiv:1709.01507), its stem at full resolution, its shortcuts averaged (He et al.
     # 2019, arXiv:1812.01187). Narrow where maps are large, which is what a CPU waits for.

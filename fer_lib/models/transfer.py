@@ -26,6 +26,7 @@ class Backbone(NamedTuple):
             its input. `None` where there is no such map.
         channels: 3 where grey is repeated for a network made for RGB, else 1.
         head: Function `(map, dropout)` to features, or `None` for average pooling.
+        dense: Whether its convolutions are all dense: those gain most from bfloat16.
     """
 
     application: object
@@ -37,6 +38,7 @@ class Backbone(NamedTuple):
     stride_32: str | None = None
     channels: int = 3
     head: object = None
+    dense: bool = False
 
 
 TRANSFER = {
@@ -91,6 +93,7 @@ TRANSFER = {
         tuple(-mean for mean in _CAFFE_MEAN),
         trains_from="block4_conv1",
         stride_32="block5_pool",
+        dense=True,
     ),
     "resnet50": Backbone(
         "ResNet50",
@@ -98,6 +101,7 @@ TRANSFER = {
         tuple(-mean for mean in _CAFFE_MEAN),
         trains_from="conv4_block4_1_conv",
         stride_32="conv5_block1_1_conv",
+        dense=True,
     ),
 }
 

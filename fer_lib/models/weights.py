@@ -17,6 +17,17 @@ _KERAS_FILES = {
     "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
 }
 
+# Where Keras downloads them from, below `_KERAS`, and for which side where there are several.
+_KERAS = "https://storage.googleapis.com/"
+_DOWNLOADS = {
+    "mobilenet": ("tensorflow/keras-applications/mobilenet/", 224),
+    "mobilenet_v2": ("tensorflow/keras-applications/mobilenet_v2/", 96),
+    "mobilenet_v3_small": ("tensorflow/keras-applications/mobilenet_v3/", 224),
+    "mobilenet_v3_large": ("tensorflow/keras-applications/mobilenet_v3/", 224),
+    "efficientnet_b0": ("keras-applications/", 224),
+    "vgg16": ("tensorflow/keras-applications/vgg16/", 224),
+    "resnet50": ("tensorflow/keras-applications/resnet/", 224),
+}
 
 # Backbone and width → run of this project's own whose backbone `weights="fer"` starts from.
 SHIPPED_STARTS = {("mobilenet_v2", 1.0): SHIPPED / "mobilenet_v2.keras"}
@@ -82,10 +93,10 @@ def find_weights(backbone, application, alpha, weights):
         try:
             return _imagenet(backbone, application, alpha)
         except FileNotFoundError as error:
+            notice = _instead(shipped, error)
             if shipped:
                 start = find_weights(backbone, application, alpha, "fer")
-                return start._replace(notice=f"Starts from the shipped face model: {error}")
-            notice = f"RANDOM START, no pretrained weights: {error}"
+                return start._replace(notice=notice)
             return Start(None, "random start (no ImageNet weights to be had)", notice)
     path = Path(weights)
     if not path.is_file():
@@ -98,18 +109,30 @@ def find_weights(backbone, application, alpha, weights):
 
 
 def resolve_auto(backbone, application, alpha):
-    """Say what `weights="auto"` comes to.
+    """Say what `weights="auto"` comes to, downloading the file where there is none; no network
+    is built for it.
 
     Returns:
         `("imagenet", "fer" or None, notice)`: the notice is `""` where ImageNet's weights can be
         had.
     """
-    if not callable(application) and _local_file(backbone, alpha):
+    if callable(application):
+        return None, ""
+    if _local_file(backbone, alpha):
         return "imagenet", ""
-    start = find_weights(backbone, application, alpha, "auto")
-    if start.notice and start.values:
-        return "fer", start.notice
-    return ("imagenet" if start.values else None), start.notice
+    try:
+        _from_keras(backbone, alpha, lambda: _download(backbone, application, alpha))
+    except FileNotFoundError as error:
+        shipped = (backbone, alpha) in SHIPPED_STARTS
+        return ("fer" if shipped else None), _instead(shipped, error)
+    return "imagenet", ""
+
+
+def _instead(shipped, error):
+    """Return the sentence that says what a network starts from instead of ImageNet's weights."""
+    if shipped:
+        return f"Starts from the shipped face model: {error}"
+    return f"RANDOM START, no pretrained weights: {error}"
 
 
 def _weight_folders():
@@ -143,10 +166,27 @@ def _imagenet(backbone, application, alpha):
     path = _local_file(backbone, alpha)
     if path:
         return _from_file(path, application, alpha, f"ImageNet, {path.name}")
+    base = _from_keras(backbone, alpha, lambda: _base(application, alpha, "imagenet"))
+    return Start(base.get_weights(), f"ImageNet, keras.applications.{application} {alpha}")
+
+
+def _download(backbone, application, alpha):
+    """Have Keras put its file of weights into its cache, if it is not there."""
+    if backbone not in _DOWNLOADS:
+        return _base(application, alpha, "imagenet")
+    from keras.utils import get_file
+
+    folder, side = _DOWNLOADS[backbone]
+    name = _file_patterns(backbone, alpha)[-1].replace("_*_", f"_{side}_")
+    return get_file(name, f"{_KERAS}{folder}{name}", cache_subdir="models")
+
+
+def _from_keras(backbone, alpha, ask):
+    """Return what Keras answers, or raise the error that names the places looked in."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a size without own weights takes those of 224
-            base = _base(application, alpha, "imagenet")
+            return ask()
     except Exception as error:  # Keras raises a bare Exception when the download fails
         names = [
             name.replace("_*_", "_224_").replace("*", "")
@@ -159,7 +199,6 @@ def _imagenet(backbone, application, alpha):
             "(~/.keras/models), then tried to download it.\n"
             "Put the file there, connect this machine, or choose weights=None (random start)."
         ) from None
-    return Start(base.get_weights(), f"ImageNet, keras.applications.{application} {alpha}")
 
 
 def _from_file(path, application, alpha, label):

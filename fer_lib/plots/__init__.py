@@ -1,73 +1,21 @@
 """Figures: one function draws one Axes and returns it.
 
 Each takes the data first and `ax=None` (a new figure), `title=None`; further keywords go to the
-artist it draws. It computes no statistic, shows nothing and saves nothing (`save_figure` does).
+artist it draws. It computes no score, shows nothing and saves nothing (`save_figure` does).
+
+faces           plot_faces, plot_class_counts, plot_mistakes
+data            what a data set looks like: plot_mean_faces, plot_embedding and more
+curves          plot_history, plot_reliability, plot_roc, plot_precision_recall
+naming          names_by_difference: short names of runs
+scores          plot_confusion, plot_class_f1, plot_scores, plot_cost
+cross_dataset   plot_cross_table: models on data sets
+explanations    plot_maps, plot_answer, plot_answers: what spoke for an answer
+timeline        emotions over time: plot_lane of a person, timeline_figure of a video
+pitfalls        plot_gaps: all pitfalls beside the honest numbers
+naming          names that tell runs apart in a figure
+drawing         save_figure, and what all figures share
 """
 
-from fer_lib.plots.cross_dataset import plot_cross_table
-from fer_lib.plots.curves import (
-    plot_histories,
-    plot_history,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-)
-from fer_lib.plots.data import (
-    plot_agreement,
-    plot_counts_change,
-    plot_distributions,
-    plot_duplicates,
-    plot_embedding,
-    plot_mean_faces,
-    plot_precision_at_k,
-)
-from fer_lib.plots.drawing import save_figure
-from fer_lib.plots.explanations import plot_answer, plot_average_maps, plot_maps
-from fer_lib.plots.faces import plot_class_counts, plot_faces, plot_mistakes
-from fer_lib.plots.pitfalls import plot_gaps
-from fer_lib.plots.scores import (
-    plot_class_f1,
-    plot_confusion,
-    plot_confusion_difference,
-    plot_cost,
-    plot_scores,
-)
-from fer_lib.plots.timeline import (
-    plot_emotion_areas,
-    plot_emotion_strip,
-    plot_transitions,
-    timeline_figure,
-)
+import lazy_loader
 
-__all__ = [
-    "plot_agreement",
-    "plot_answer",
-    "plot_average_maps",
-    "plot_class_counts",
-    "plot_class_f1",
-    "plot_confusion",
-    "plot_confusion_difference",
-    "plot_cost",
-    "plot_counts_change",
-    "plot_cross_table",
-    "plot_distributions",
-    "plot_duplicates",
-    "plot_embedding",
-    "plot_emotion_areas",
-    "plot_emotion_strip",
-    "plot_faces",
-    "plot_gaps",
-    "plot_histories",
-    "plot_history",
-    "plot_maps",
-    "plot_mean_faces",
-    "plot_mistakes",
-    "plot_precision_at_k",
-    "plot_precision_recall",
-    "plot_reliability",
-    "plot_roc",
-    "plot_scores",
-    "plot_transitions",
-    "save_figure",
-    "timeline_figure",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,7 +5,20 @@ import itertools
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import INK, LINES, MARKERS, legend_beside, new_axes, shades, words
+from fer_lib.plots.drawing import (
+    ACCENT,
+    INK,
+    LINES,
+    MARKERS,
+    QUIET,
+    accented,
+    label_beside,
+    legend_beside,
+    longest,
+    new_axes,
+    wilson,
+    words,
+)
 
 
 def plot_history(history, *, metric="accuracy", best_epoch=None, ax=None, title=None, **kwargs):
@@ -27,7 +40,7 @@ def plot_history(history, *, metric="accuracy", best_epoch=None, ax=None, title=
             f"history must have a column {metric!r} or 'val_{metric}'; got {list(history)}."
         )
     ax = new_axes(ax, title, (6, 3.8))
-    styles = {"training": ("0.45", "--", "o"), "validation": ("#0072B2", "-", "s")}
+    styles = {"training": (QUIET, "--", "o"), "validation": (ACCENT, "-", "s")}
     for label, column in curves.items():
         colour, line, marker = styles[label]
         style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3.5}
@@ -40,12 +53,13 @@ def plot_history(history, *, metric="accuracy", best_epoch=None, ax=None, title=
     return ax
 
 
-def plot_histories(histories, *, metric="val_accuracy", ax=None, title=None, **kwargs):
-    """Draw one metric of several runs over the epochs.
+def plot_histories(histories, *, metric="val_accuracy", accent=None, ax=None, title=None, **kwargs):
+    """Draw one metric of several runs over the epochs, each named at the end of its line.
 
     Args:
         histories: `{run: data frame with columns epoch and metric}`.
         metric: Column name.
+        accent: Runs that stand out in colour, the others being grey; all in ink if `None`.
 
     Raises:
         ValueError: If a history lacks the column; the message names the run.
@@ -55,36 +69,47 @@ def plot_histories(histories, *, metric="val_accuracy", ax=None, title=None, **k
             raise ValueError(
                 f"every history must have a column {metric!r}; {run!r} has {list(history)}."
             )
-    ax = new_axes(ax, title, (7, 3.8))
-    styles = zip(shades(len(histories)), itertools.cycle(LINES), itertools.cycle(MARKERS))
+    ax = new_axes(ax, title, (5.5 + longest(histories), max(3.8, 1 + 0.25 * len(histories))))
+    colours = accented(histories, accent)
+    styles = zip(colours, itertools.cycle(LINES), itertools.cycle(MARKERS))
     for (run, history), (colour, line, marker) in zip(histories.items(), styles, strict=False):
         style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3.5}
+        style["zorder"] = 3 if colour == ACCENT else 2
         ax.plot(history["epoch"], history[metric], label=run, **style | kwargs)
     _finish_curves(ax, metric)
-    legend_beside(ax)
+    ends = [(h["epoch"].iloc[-1], h[metric].iloc[-1]) for h in histories.values()]
+    label_beside(ax, ends, list(histories), colours)
     return ax
 
 
 def plot_reliability(tables, *, ax=None, title=None, **kwargs):
-    """Draw accuracy against confidence, and what share of the faces has each confidence.
+    """Draw accuracy against confidence, and below it how many faces have each confidence.
 
-    Calibrated probabilities lie on the diagonal, too confident ones below it. Shares and
-    accuracies have one axis, from 0 to 1.
+    Calibrated probabilities lie on the diagonal, too confident ones below it. The bars are
+    Wilson's 95 % intervals of the accuracy in each bin.
 
     Args:
-        tables: `{name: table of metrics.reliability}`, such as before and after a temperature.
+        tables: `{name: table of metrics.reliability}`, such as before and after a temperature;
+            the last one stands out.
     """
-    ax = new_axes(ax, title, (7, 4.6))
+    ax = new_axes(ax, title, (5, 5.6))
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":", label="calibrated")
-    styles = zip(shades(len(tables)), LINES, MARKERS, strict=False)
-    for (name, table), (colour, line, marker) in zip(tables.items(), styles, strict=False):
+    colours = accented(tables, list(tables)[-1:])
+    strip = ax.inset_axes([0, -0.4, 1, 0.22], sharex=ax)
+    for place, (name, table) in enumerate(tables.items()):
         low, high, n = (np.asarray(table[key]) for key in ("low", "high", "n"))
-        style = {"alpha": 0.25, "color": colour, "align": "edge", "linestyle": line}
-        ax.bar(low, n / n.sum(), high - low, edgecolor=colour, linewidth=0.8, **style)
-        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
-        ax.plot(table["confidence"], table["accuracy"], label=name, **style | kwargs)
-    _finish_square(ax, "confidence (largest probability)", "accuracy (line), share of faces (bars)")
-    legend_beside(ax)
+        accuracy, colour = np.asarray(table["accuracy"], float), colours[place]
+        style = {"color": colour, "linestyle": LINES[place], "marker": MARKERS[place]}
+        style |= {"markersize": 4, "capsize": 2, "elinewidth": 0.9}
+        around = np.abs(wilson(accuracy, n) - accuracy)
+        ax.errorbar(table["confidence"], accuracy, yerr=around, label=name, **style | kwargs)
+        look = {"color": colour, "alpha": 0.5, "align": "edge", "edgecolor": "white"}
+        strip.bar(low, n, high - low, **look)
+    _finish_square(ax, "", "accuracy")
+    strip.spines[["top", "right"]].set_visible(False)
+    strip.set_ylabel("faces")
+    strip.set_xlabel("confidence (largest probability)")
+    ax.legend(frameon=False, loc="upper left", fontsize=8)
     return ax
 
 

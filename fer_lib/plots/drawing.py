@@ -1,5 +1,6 @@
 """What all figures share: axes, colours that print, and saving."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ import numpy as np
 from fer_lib import storage
 
 INK = "0.2"
+ACCENT = "#0072B2"  # what a figure is about
+QUIET = "0.45"  # what it is compared with
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 MARKERS = "osD^vPX*<>"
+_TITLE = 11  # points
 LINES = ("-", "--", "-.", ":")
 
 
@@ -46,15 +50,93 @@ def save_figure(ax, path, formats=("png", "pdf")):
 
 
 def new_axes(ax, title, size):
-    """Return `ax`, or that of a new figure of `size` inches, with its title and no box."""
+    """Return `ax`, or that of a new figure of `size` inches, with its title and no box.
+
+    The title is wrapped to about the width of the Axes.
+    """
     if ax is None:
         from matplotlib import pyplot
 
         ax = pyplot.subplots(figsize=size, layout="constrained")[1]
+        wide = size[0]
+    else:
+        wide = ax.get_window_extent().width / ax.get_figure(root=True).dpi
     if title is not None:
-        ax.set_title(title)
+        # A character is about half as wide as it is high.
+        fit = max(20, int(wide * 72 / (0.55 * _TITLE)))
+        lines = [textwrap.fill(line, fit) for line in str(title).split("\n")]
+        ax.set_title("\n".join(lines), fontsize=_TITLE)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def accented(names, accent):
+    """Return the colour of each name: the accent's for those in `accent`, else a quiet grey.
+
+    Args:
+        names: Sequence of names.
+        accent: Names that stand out, or `None`: then all are drawn in ink.
+    """
+    if accent is None:
+        return [INK] * len(names)
+    return [ACCENT if name in accent else QUIET for name in names]
+
+
+def longest(names, points=8):
+    """Return about how many inches the longest of some names needs."""
+    return max((len(str(name)) for name in names), default=0) * 0.55 * points / 72
+
+
+def label_beside(ax, points, names, colours):
+    """Name points in a column to the right of the Axes, with a thin line to each.
+
+    Names that would overlap are moved apart. The limits of the Axes must be final.
+
+    Args:
+        points: Sequence of `(x, y)` in data units.
+        names: Their texts.
+        colours: Their colours.
+    """
+    y = ax.transData.transform(points)[:, 1]
+    height = ax.get_window_extent().height
+    place = _apart((y - ax.get_window_extent().y0) / height, 12 * ax.figure.dpi / 72 / height)
+    for point, name, colour, at in zip(points, names, colours, place, strict=True):
+        line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
+        ax.annotate(
+            name,
+            point,
+            (1.03, at),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=colour,
+            arrowprops=line | {"relpos": (0, 0.5)},
+            annotation_clip=False,
+        )
+
+
+def wilson(share, n, z=1.96):
+    """Return the ends of Wilson's (1927) 95 % interval of shares, stacked on a first axis."""
+    share, n = np.asarray(share, float), np.asarray(n, float)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return np.array([middle - half, middle + half])
+
+
+def _apart(places, gap):
+    """Return places from 0 to 1 moved as little as it takes to be `gap` apart, in their order."""
+    order = np.argsort(places, kind="stable")
+    moved = np.array(places, float)[order]
+    for _ in range(200):
+        between = gap - np.diff(moved)
+        if not (between > 1e-6).any():
+            break
+        push = np.maximum(between, 0) / 2
+        moved[:-1] -= push
+        moved[1:] += push
+    result = np.empty(len(moved))
+    result[order] = moved
+    return result
 
 
 def legend_beside(ax):
@@ -70,8 +152,9 @@ def shades(count):
 
 
 def words(metric):
-    """Return a column name as an axis label: `"val_macro_f1"` → `"validation macro f1"`."""
-    return metric.replace("val_", "validation_").replace("_", " ")
+    """Return a column name as an axis label: `"val_macro_f1"` → `"validation macro-F1"`."""
+    text = metric.replace("val_", "validation_").replace("_", " ")
+    return text.replace("macro f1", "macro-F1")
 
 
 def inner_keys(table):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import INK, new_axes
+from fer_lib.plots.drawing import ACCENT, INK, new_axes
 
 _GAP = 0.1  # between two faces, whose side is 1
 _LINE = 0.17  # height of a line of a caption
@@ -53,7 +53,7 @@ def plot_maps(
     tall = images.shape[1] / images.shape[2]
     down = tall + _GAP + _LINE * lines * any(captions)
     rows = -(-len(images) // columns)
-    ax = new_axes(ax, title, (1.25 * columns * (1 + _GAP) + 1, 1.25 * rows * down + 0.4))
+    ax = new_axes(ax, title, (1.25 * columns * (1 + _GAP), 1.25 * rows * down + 0.9))
     look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "bilinear"} | kwargs
     for place, (image, values, caption) in enumerate(zip(images, maps, captions, strict=True)):
         left, top = place % columns * (1 + _GAP), place // columns * down
@@ -65,7 +65,7 @@ def plot_maps(
     ax.set_xlim(0, columns * (1 + _GAP) - _GAP)
     ax.set_ylim(rows * down - _GAP, 0)
     ax.axis("off")
-    _colour_bar(ax, overlay, label, maps.min() < 0)
+    _colour_bar(ax, overlay, label, maps.min() < 0, rows * down)
     return ax
 
 
@@ -121,11 +121,64 @@ def plot_answer(image, probabilities, label_set, *, true=None, ax=None, title=No
     return ax
 
 
-def _colour_bar(ax, overlay, label, signed):
-    """Put the scale of the colours to the right of the Axes."""
+def _colour_bar(ax, overlay, label, signed, height):
+    """Put the scale of the colours below the Axes, whatever the number of rows."""
     from matplotlib.cm import ScalarMappable
 
-    bar = ax.inset_axes([1.02, 0.05, 0.025, 0.9])  # the overlay's own colours are transparent
-    colours = ScalarMappable(overlay.norm, overlay.cmap)
-    ax.get_figure(root=True).colorbar(colours, cax=bar).set_label(label or "", fontsize=8)
-    bar.set_ylim(overlay.norm.vmin if signed else 0, overlay.norm.vmax)
+    bar = ax.inset_axes([0.3, -0.25 / height, 0.4, 0.09 / height])
+    colours = ScalarMappable(overlay.norm, overlay.cmap)  # the overlay's own are transparent
+    scale = ax.get_figure(root=True).colorbar(colours, cax=bar, orientation="horizontal")
+    scale.set_label(label or "", fontsize=8)
+    bar.tick_params(labelsize=7)
+    bar.set_xlim(overlay.norm.vmin if signed else 0, overlay.norm.vmax)
+
+
+def plot_answers(
+    images, probabilities, label_set, captions=None, *, columns=3, ax=None, title=None, **kwargs
+):
+    """Draw faces, each beside the three emotions that are most probable in it.
+
+    Args:
+        images: `uint8` array of shape `(n, height, width)`, n > 0.
+        probabilities: Float array of shape `(n, classes)`, rows summing to 1.
+        label_set: Emotion names in the order of the classes.
+        captions: Optional sequence of n short strings.
+        columns: Faces in a row.
+        **kwargs: Go to the `Rectangle` of each bar.
+
+    Raises:
+        ValueError: If images, probabilities or captions do not fit together.
+    """
+    from matplotlib.patches import Rectangle
+
+    images, probabilities = np.asarray(images), np.asarray(probabilities, float)
+    captions = [""] * len(images) if captions is None else [str(caption) for caption in captions]
+    if probabilities.shape != (len(images), len(label_set)) or len(captions) != len(images):
+        raise ValueError(
+            f"probabilities must have shape {(len(images), len(label_set))} for {len(images)} "
+            f"images and {len(label_set)} emotions, and captions their number; got "
+            f"{probabilities.shape} and {len(captions)}."
+        )
+    columns = min(columns, len(images))
+    rows, wide, tall = -(-len(images) // columns), 3.1, 1.12 + _LINE * any(captions)
+    ax = new_axes(ax, title, (0.95 * wide * columns, 0.95 * tall * rows + 0.3))
+    for place, (image, answer, caption) in enumerate(
+        zip(images, probabilities, captions, strict=True)
+    ):
+        left, top = place % columns * wide, place // columns * tall
+        extent = (left, left + 1, top + 1, top)
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+        ax.text(left + 0.5, top + 1.02, caption, ha="center", va="top", fontsize=8)
+        for number, best in enumerate(np.argsort(-answer, kind="stable")[:3]):
+            y = top + 0.14 + 0.3 * number
+            colour = ACCENT if number == 0 else "0.75"
+            style = {"facecolor": colour, "linewidth": 0} | kwargs
+            ax.text(left + 1.08, y - 0.02, label_set[best], va="bottom", fontsize=8)
+            ax.add_patch(Rectangle((left + 1.08, y), 1.3 * answer[best], 0.1, **style))
+            end = left + 1.13 + 1.3 * answer[best]
+            ax.text(end, y + 0.05, f"{answer[best]:.2f}", va="center", fontsize=8)
+    ax.set_xlim(-0.02, columns * wide)
+    ax.set_ylim(rows * tall, -0.02)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return ax

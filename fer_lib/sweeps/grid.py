@@ -17,6 +17,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
+from fer_lib import storage
 from fer_lib.choices import lookup
 from fer_lib.experiments.experiment import Experiment
 
@@ -115,18 +116,11 @@ def make_grid(parameters, seeds=None, exclude=None, include=None):
 
 
 def _read_yaml(file):
-    import yaml
-
     if not Path(file).is_file():
         raise FileNotFoundError(
             f"There is no grid file {file}; without a file, write name=value,value."
         )
-    try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} must hold {', '.join(SECTIONS)}; got {type(content).__name__}.")
+    content = storage.read_yaml(file)
     for section in content:
         lookup(SECTIONS, section, f"section of {file}:")
     for section, kind in {"parameters": dict, "exclude": list, "include": list}.items():

@@ -1,4 +1,4 @@
-"""One point of a sweep: an experiment, run through papermill in a process of its own.
+"""Points of a sweep: their files, how far each has come, and what `"auto"` means in them.
 
 Everything about the points lies in `sweep/` in the folder of their runs, named like the run:
 `<run>.ipynb` (the executed notebook), `<run>.log`, `<run>.lock.<number>` while it runs and
@@ -6,27 +6,15 @@ Everything about the points lies in `sweep/` in the folder of their runs, named 
 """
 
 import dataclasses
-import logging
-import os
-import signal
-import socket
-import sys
-import time
+import hashlib
+import json
 from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.experiments.experiment import Experiment
-from fer_lib.sweeps.locks import Lock, holder, is_stale, newest_lock
+from fer_lib.experiments.locks import holder, is_stale, newest_lock
 
-BUSY = 75  # exit status: somebody else runs this point (EX_TEMPFAIL)
 TO_RUN = ("missing", "stopped", "failed")
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
 
 
 def sweep_folder(results_dir):
@@ -125,97 +113,64 @@ def read_points(path):
         ) from None
 
 
-def command(points_file, number, notebook):
-    """Return the command line that runs a point: `python -c …`, a list of `str`."""
-    code = "import sys; from fer_lib.sweeps.points import main; sys.exit(main(sys.argv[1:]))"
-    return [sys.executable, "-c", code, str(points_file), str(number), str(notebook)]
+def points_file(grid):
+    """Return the file in which a grid's points are written once `"auto"` in them is resolved."""
+    asked = json.dumps([p.identity() for p in grid.points], sort_keys=True)
+    digest = hashlib.sha256(asked.encode()).hexdigest()[:8]
+    return sweep_folder(grid.results_dir) / f"grid-{digest}.json"
 
 
-def main(words):
-    """Run the point that a command line names: the file of points, its number, the notebook."""
-    points_file, number, notebook = words
-    # As Ctrl-C does, so that papermill ends its kernel before the lock is given back.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    return run_point(read_points(points_file)[0][int(number)], notebook)
+def prepare(grid):
+    """Check every choice in the grid and settle what `"auto"` means, once for the whole sweep.
 
-
-def thread_variables(cores):
-    """Return the environment variables that hold a process to so many threads, as a dict."""
-    return dict.fromkeys(THREADS, str(cores))
-
-
-def run_point(experiment, notebook):
-    """Run one point in this process, unless it is finished or somebody else runs it.
-
-    Output goes to the point's log.
+    What was settled is written down, so that `"auto"` means the same when the sweep is started
+    again elsewhere or after a download.
 
     Args:
-        experiment: A resolved `Experiment`.
-        notebook: Path of the notebook.
+        grid: A `grid.Grid`.
 
     Returns:
-        An exit status: 0 if the run is finished, `BUSY`, or 1 if it failed.
+        `(experiments, notices)`: lists of resolved `Experiment` and of sentences that the reader
+        must see.
+
+    Raises:
+        ValueError: If a choice is unknown; nothing has run then.
+        FileNotFoundError: If a data set or a file of weights is not there.
     """
-    lock = Lock(point_file(experiment, ".lock"), job=_job(), on_lost=lambda: os._exit(BUSY))
-    lock.path.parent.mkdir(parents=True, exist_ok=True)
-    if not lock.acquire():
-        return BUSY
-    finished, failed = False, point_file(experiment, ".failed.json")
-    try:
-        if lock.number == 0 and is_finished(experiment) and not failed.exists():
-            finished = True  # by somebody else, between asking and locking
-            return 0
-        failed.unlink(missing_ok=True)
-        _remove_leftovers(experiment)
-        with open(point_file(experiment, ".log"), "a", encoding="utf-8") as log:
-            os.dup2(log.fileno(), sys.stdout.fileno())
-            os.dup2(log.fileno(), sys.stderr.fileno())
-        try:
-            _execute(experiment, notebook)
-            finished = True
-        except Exception as error:  # whatever the notebook raised
-            text = (str(error).strip().splitlines() or [""])[-1]
-            about = {"error": text or type(error).__name__, "job": _job(), "time": _now()}
-            storage.write_json(failed, about)
-            logging.exception("The notebook failed.")
-        return int(not finished)
-    finally:
-        lock.release(forget=finished)
+    path = points_file(grid)
+    if not path.exists():
+        experiments, notices = _resolve(grid)
+        write_points(path, experiments, notices=notices)
+    experiments, about = read_points(path)
+    return experiments, about["notices"]
 
 
-def _execute(experiment, notebook):
-    import papermill
+def _resolve(grid):
+    from fer_lib.data import catalogue
+    from fer_lib.experiments import runner
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    logging.info("\n%s %s on %s", _now(), experiment.name, socket.gethostname())
-    parameters = dataclasses.asdict(experiment)
-    with storage.replacing(point_file(experiment, ".ipynb")) as output:
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(output), parameters, progress_bar=False, log_output=True
-            )
-        except Exception:
-            if output.exists():
-                os.replace(output, point_file(experiment, ".failed.ipynb"))
-            raise
-    point_file(experiment, ".failed.ipynb").unlink(missing_ok=True)
-    if not is_finished(experiment):
-        raise RuntimeError(f"{notebook} ended without writing {experiment.name}/scores.json.")
-
-
-def _remove_leftovers(experiment):
-    """Remove the temporary files of a process that was killed; only for the lock's holder."""
-    run = Path(experiment.results_dir) / experiment.name
-    own = sweep_folder(experiment.results_dir).glob(f".????????.{experiment.name}.*")
-    for path in [*own, *run.glob(".????????.*"), *run.glob("checkpoint/.????????.*")]:
-        path.unlink()
+    settled, notices = {}, []
+    for experiment in grid.points:
+        experiment.validate()
+        key = (experiment.dataset, experiment.backbone, experiment.alpha, experiment.weights)
+        if key not in settled:
+            settled[key], new = runner.resolve(experiment)
+            notices += [notice for notice in new if notice not in notices]
+            _check_files(settled[key], catalogue.DATASETS)
+    return [
+        dataclasses.replace(p, dataset=s.dataset, weights=s.weights)
+        for p in grid.points
+        for s in [settled[p.dataset, p.backbone, p.alpha, p.weights]]
+    ], notices
 
 
-def _job():
-    """Return the name of the SLURM job that this process is, or `""`."""
-    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
-    return "_".join(os.environ[name] for name in names if name in os.environ)
+def _check_files(experiment, known):
+    from fer_lib.choices import lookup
 
-
-def _now():
-    return time.strftime("%Y-%m-%d %H:%M:%S")
+    if not Path(experiment.dataset).exists():
+        lookup(known, experiment.dataset, "data set (and no file or folder)")
+    if (
+        experiment.weights not in (None, "imagenet", "fer")
+        and not Path(experiment.weights).exists()
+    ):
+        raise FileNotFoundError(f"There is no file of weights {experiment.weights}.")

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import subprocess
 
-from fer_lib.sweeps import local, points
+from fer_lib.sweeps import points, worker
 
 # How options are called here and by sbatch; others go by sbatch's own long names.
 OPTIONS = {"cpus": "cpus-per-task"}
@@ -47,7 +47,7 @@ def submit(grid, *, throttle=None, requeue=True, notebook=None, show=None, **opt
     words = _option_words(options)
     if not shutil.which("sbatch"):
         raise FileNotFoundError("There is no sbatch here: submit on a cluster's login node.")
-    experiments, notices = local.prepare(grid)
+    experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
     waiting = queued(grid)
@@ -59,7 +59,7 @@ def submit(grid, *, throttle=None, requeue=True, notebook=None, show=None, **opt
     show(f"{len(experiments)} points, {len(waiting)} in the queue, {len(numbers)} to submit")
     if not numbers:
         return None
-    path = local.points_file(grid).resolve()
+    path = points.points_file(grid).resolve()
     words += [
         f"--array={ranges(numbers)}{f'%{throttle}' if throttle else ''}",
         f"--job-name={_job_name(path)}",
@@ -82,9 +82,9 @@ def script(path, notebook):
         path: The file of points; see `points.write_points`.
         notebook: Path of the notebook.
     """
-    command = shlex.join(points.command(path, "NUMBER", notebook))
+    command = shlex.join(worker.command(path, "NUMBER", notebook))
     command = command.replace("NUMBER", '"$SLURM_ARRAY_TASK_ID"')
-    threads = [f'export {name}="${{SLURM_CPUS_PER_TASK:-1}}"' for name in points.THREADS]
+    threads = [f'export {name}="${{SLURM_CPUS_PER_TASK:-1}}"' for name in worker.THREADS]
     return "\n".join(["#!/bin/sh", *threads, f"exec {command}", ""])
 
 
@@ -100,7 +100,7 @@ def queued(grid):
         return set()
     words = ["squeue", "--me", "--array", "--noheader", "--format=%j %K"]
     tasks, names = [line.split() for line in _slurm(words).splitlines()], set()
-    folder = local.points_file(grid).resolve().parent
+    folder = points.points_file(grid).resolve().parent
     # Tasks of another grid may be points of this one.
     for job, entries in itertools.groupby(sorted(tasks), lambda task: task[0]):
         path = next((p for p in folder.glob("grid-*.json") if _job_name(p) == job), None)

@@ -10,9 +10,8 @@ import warnings
 import keras
 import numpy as np
 from keras import layers
-from tqdm import tqdm
 
-from fer_lib import storage
+from fer_lib import screen, storage
 from fer_lib.inference import litert
 from fer_lib.training import devices
 from fer_lib.training.augmentation import build_augmentation
@@ -177,9 +176,8 @@ def _batches(images, size):
 
 def _gathered(answers, features, progress):
     done = 0
-    with tqdm(
-        total=len(features), desc=progress, disable=progress is None, mininterval=5, leave=False
-    ) as bar:
+    shown = {"disable": True} if progress is None else {}
+    with screen.progress(text=progress, total=len(features), **shown) as bar:
         for answer in answers:
             features[done : done + len(answer)] = answer
             done += len(answer)

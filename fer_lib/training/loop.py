@@ -5,7 +5,6 @@ started again ends where an uninterrupted one does.
 """
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +12,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from fer_lib import screen
 from fer_lib.choices import lookup
 from fer_lib.evaluation.metrics import METRICS
 from fer_lib.models.classifier import set_trainable
@@ -41,6 +40,7 @@ from fer_lib.training.targets import (
 
 MONITORS = {"val_macro_f1": max, "val_accuracy": max, "val_loss": min}
 CACHE = ("auto", "exact", "none")
+_COMPILING = "compiling the first step"
 
 
 class Stage(NamedTuple):
@@ -154,7 +154,10 @@ def fit(
     if auxiliary is not None:
         targets = np.concatenate([targets, auxiliary], axis=1)
     factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
-    bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
+    total = sum(stage.epochs for stage in stages)
+    bar = _progress(total, steps, len(history))
+    if 0 < len(history) < total:
+        bar.write(f"Resuming at epoch {len(history) + 1} of {total}.")
     first = 0
     for stage in stages:
         last = first + stage.epochs
@@ -174,6 +177,7 @@ def fit(
                 mixing_alpha=mixing_alpha,
                 parallel=parallel,
             )
+            bar.set_description(_COMPILING)
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
             tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema, factors=factors)
             if auxiliary is None:
@@ -197,7 +201,7 @@ def fit(
             history.append(row)
             checkpoints.save(folder, history, best_epoch(history, monitor), model, feed.trainer)
             _log_to_tensorboard(folder, feed.trainer, row)
-            bar.write(_line(row), file=bar.fp)
+            bar.write(_line(row))
         first = last
     bar.close()
     checkpoints.load_model(folder, best_epoch(history, monitor), model)
@@ -234,14 +238,12 @@ def _unfinished(history, first, last, monitor, patience):
 
 def _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances):
     before = bar.n
-    logs = feed.train_epoch(
-        targets,
-        weights,
-        epoch,
-        batch_size,
-        on_steps=lambda done: bar.update(before + done - bar.n),
-        chances=chances,
-    )
+
+    def show(done):
+        bar.set_description("training", refresh=False)
+        bar.update(before + done - bar.n)
+
+    logs = feed.train_epoch(targets, weights, epoch, batch_size, on_steps=show, chances=chances)
     if not math.isfinite(logs["loss"]):
         raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
     return logs
@@ -269,16 +271,8 @@ def _log_to_tensorboard(folder, trainer, row):
 
 
 def _progress(epochs, steps, done):
-    # Every ten seconds is often enough for a log file, and one line an epoch follows anyway.
-    interval = 0.5 if sys.stdout.isatty() else 10
-    return tqdm(
-        total=epochs * steps,
-        initial=done * steps,
-        desc="training",
-        unit="step",
-        mininterval=interval,
-        file=sys.stdout,
-    )
+    settings = {"initial": done * steps, "unit": "step", "delay": 0, "leave": True}
+    return screen.progress(text=_COMPILING, total=epochs * steps, **settings)
 
 
 def _line(row):

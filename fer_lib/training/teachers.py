@@ -1,11 +1,29 @@
 """Distillation: teachers, which are finished classifiers, and what they say of training faces."""
 
 import numpy as np
-from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.emotions import translate
-from fer_lib.inference.predictor import PREDICTORS, load_predictor, read_sidecar, sidecar
+from fer_lib.inference.predictor import (
+    PREDICTORS,
+    find_model,
+    load_predictor,
+    read_sidecar,
+    sidecar,
+)
+from fer_lib.screen import progress
+
+
+def find_teachers(names):
+    """Return the files of the teachers that a comma-separated text names, without opening them.
+
+    Args:
+        names: See `load_teachers`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return [find_model(name.strip()) for name in names.split(",")] if names else []
 
 
 def load_teachers(names):
@@ -67,6 +85,6 @@ def _ask(teacher, faces):
             f"training faces are {', '.join(faces.label_set)}; use a teacher with their emotions."
         )
     columns = translate(faces.label_set, teacher.label_set)
-    starts = tqdm(range(0, len(faces), 1024), f"teacher {teacher.path.name}", leave=False)
+    starts = progress(range(0, len(faces), 1024), f"teacher {teacher.path.name}")
     answers = [teacher.predict(faces.images[start : start + 1024]) for start in starts]
     return np.concatenate(answers)[:, columns]

@@ -4,20 +4,19 @@ To add a detector: write `open() -> function from a uint8 RGB picture (height, w
 of Detection` and put it in `DETECTORS`.
 """
 
-import hashlib
-import http.client
 import math
 import os
 import threading
-import urllib.request
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fer_lib import storage
 from fer_lib.choices import lookup
+from fer_lib.inference.litert import cores
+from fer_lib.vision import yunet
 
 # Detection works on a copy of at most this many pixels a side. YuNet learnt faces of about 10 to
 # 300 pixels and answers several times for one of more than 600, which this rules out as well.
@@ -27,26 +26,14 @@ MAX_SIDE = 640
 # faces put into larger pictures a network told 56 % right in crops like this, 57 % in the original
 # ones and 50 % with a margin of 0.2.
 MARGIN = 0.03
-YUNET_SCORE = 0.6
-
-
-class Weights(NamedTuple):
-    """A file of weights on the web: its name, addresses that hold it, and its SHA-256."""
-
-    name: str
-    urls: tuple
-    sha256: str
-
-
-# https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet (MIT, 233 kB)
-YUNET = Weights(
-    "face_detection_yunet_2023mar.onnx",
-    (
-        "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
-        "face_detection_yunet_2023mar.onnx",
-    ),
-    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-)
+# The search of a photograph: its smallest faces come to SMALLEST pixels (of 10 pixels YuNet finds
+# few, of 20 nearly all), in tiles of TILE pixels
+# that overlap by the largest face that is taken from them.
+MIN_FACE = 16
+SMALLEST = 16
+TILE, OVERLAP = 1280, 192
+# More than a photograph of 24 megapixels; its side bounds time and memory.
+MAX_SEARCH = 8192
 
 
 class Detection(NamedTuple):
@@ -75,6 +62,11 @@ class Detection(NamedTuple):
         """`(x, y)` of the middle of the box."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def moved(self, right, down):
+        """Return the detection `right` and `down` pixels further."""
+        eyes = self.eyes and tuple((x + right, y + down) for x, y in self.eyes)
+        return self._replace(x=self.x + right, y=self.y + down, eyes=eyes)
+
     def scaled(self, across, down):
         """Return the detection in a picture that is `across` times as wide, `down` as high."""
         eyes = self.eyes and tuple((x * across, y * down) for x, y in self.eyes)
@@ -82,8 +74,8 @@ class Detection(NamedTuple):
         return Detection(*box, self.score, eyes)
 
 
-def detect(image, detector="auto", *, max_side=MAX_SIDE):
-    """Find the faces of a picture.
+def detect(image, detector="auto", *, max_side=MAX_SIDE, min_score=None):
+    """Find the faces of a picture in one search; see `search` for large photographs.
 
     YuNet finds frontal faces and profiles turned in the picture plane by up to 30 degrees, and
     about half of them at 45 to 60; Haar finds frontal ones turned by up to 10.
@@ -91,10 +83,12 @@ def detect(image, detector="auto", *, max_side=MAX_SIDE):
 
     Args:
         image: `uint8` array of shape `(height, width, 3)`, RGB, or `(height, width)`, grey.
-        detector: Key of `DETECTORS`, or `"auto"`: YuNet where its file is there, else Haar with
-            a warning.
+        detector: Key of `DETECTORS`, or `"auto"`: YuNet, whose file is downloaded once, or else
+            Haar with a warning.
         max_side: Larger pictures are reduced to this many pixels a side for the search. Faces
             under about 1/60 of it (YuNet) or 1/15 (Haar) are missed.
+        min_score: Faces of a lower score are left out. Defaults to the detector's own limit, 0.6
+            of YuNet.
 
     Returns:
         List of `Detection` in pixels of `image`, from left to right; empty if there is no face.
@@ -102,9 +96,8 @@ def detect(image, detector="auto", *, max_side=MAX_SIDE):
     Raises:
         ValueError: If the picture or the detector's name does not fit.
         ImportError: If OpenCV is missing; the message says how to install it.
-        FileNotFoundError: If YuNet is asked for, and its file can not be had.
+        FileNotFoundError: If YuNet is asked for, and its file cannot be had.
     """
-    cv2 = _opencv()
     image = _checked(image)
     if max_side < 1:
         raise ValueError(f"max_side must be at least 1 pixel; got {max_side}.")
@@ -112,18 +105,126 @@ def detect(image, detector="auto", *, max_side=MAX_SIDE):
     if notice:
         warnings.warn(notice, stacklevel=2)
     height, width = image.shape[:2]
-    scale = min(1.0, max_side / max(height, width))
-    small = image
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if small.ndim == 2:
-        small = cv2.cvtColor(small, cv2.COLOR_GRAY2RGB)
-    found = _opened(name)(np.ascontiguousarray(small))
+    small = _reduced(image, max_side)
+    least = _least_score(name, min_score)
     across, down = width / small.shape[1], height / small.shape[0]
-    found = [face.scaled(across, down) for face in found]
+    found = [face.scaled(across, down) for face in _opened(name)(small) if not face.score < least]
     inside = [f for f in found if 0 <= f.centre[0] < width and 0 <= f.centre[1] < height]
     return sorted(inside, key=lambda face: face.centre)
+
+
+def search(image, detector="auto", *, min_face=MIN_FACE, size=None, min_score=None, threads=None):
+    """Find the faces of a photograph, small ones in large photographs too.
+
+    The whole is searched at `MAX_SIDE` pixels a side. A larger photograph is searched again by
+    YuNet, in tiles, at the size in which a face of `min_face` pixels is just found, and at sizes
+    between where these two are far apart.
+
+    Args:
+        image: `uint8` array of shape `(height, width, 3)`, RGB, or `(height, width)`, grey.
+        detector: Key of `DETECTORS`, or `"auto"`.
+        min_face: Height in pixels of the smallest face that is looked for and kept.
+        size: Pixels a side of the finest search, instead of what `min_face` asks for.
+        min_score: See `detect`.
+        threads: Tiles searched side by side. Defaults to the number of cores, at most 4.
+
+    Returns:
+        `(faces, side)`: list of `Detection` from left to right, and the longer side of the
+        picture in the finest search.
+
+    Raises:
+        ValueError: If an argument does not fit.
+        ImportError, FileNotFoundError: See `detect`.
+    """
+    image = _checked(image)
+    if not min_face >= 1:
+        raise ValueError(f"min_face must be at least 1 pixel; got {min_face}.")
+    if size is not None and not 32 <= size <= 4 * MAX_SEARCH:
+        raise ValueError(f"search_size must be 32 to {4 * MAX_SEARCH} pixels; got {size}.")
+    name, notice = resolve_auto(detector)
+    if notice:
+        warnings.warn(notice, stacklevel=2)
+    longest = max(image.shape[:2])
+    finest = size or max(MAX_SIDE, min(MAX_SEARCH, round(longest * SMALLEST / min_face)))
+    if name != "yunet" and size is None:
+        finest = MAX_SIDE  # Haar is slow, and finds faces in large pictures where there are none
+    finest = min(longest, finest)
+    sides = [min(MAX_SIDE, finest)]
+    while sides[-1] < finest:
+        sides.append(finest if finest <= 8 * sides[-1] else 6 * sides[-1])
+    found = []
+    for side in sides:
+        faces = _tiles(image, name, side, min_score, threads)
+        # A face that a coarser search found stays; what a finer one sees in it is a part of it.
+        found += [face for face in faces if not any(_overlap(face, old) > 0.5 for old in found)]
+    found = [face for face in found if max(face.width, face.height) >= min_face]
+    return sorted(found, key=lambda face: face.centre), finest
+
+
+def _tiles(image, name, side, min_score, threads):
+    """Return the faces of a search at `side` pixels, in pixels of the picture."""
+    if side <= MAX_SIDE:
+        return detect(image, name, max_side=side, min_score=min_score)
+    small, least = _reduced(image, side), _least_score(name, min_score)
+    (height, width), across = small.shape[:2], max(image.shape[:2]) / side
+    corners = [(x, y) for y in _starts(height) for x in _starts(width)]
+
+    def look(corner):
+        (left, top), faces = corner, []
+        for face in _opened(name)(
+            np.ascontiguousarray(small[top : top + TILE, left : left + TILE])
+        ):
+            face = face.moved(left, top)
+            # Each face counts in the one tile that shows it whole.
+            own = [
+                (start == 0 or start + OVERLAP / 2 <= at)
+                and (start + TILE >= end or at < start + TILE - OVERLAP / 2)
+                for start, at, end in zip(corner, face.centre, (width, height), strict=True)
+            ]
+            small_enough = max(face.width, face.height) <= OVERLAP
+            if all(own) and small_enough and not face.score < least:
+                faces.append(face.scaled(across, across))
+        return faces
+
+    threads = min(4, cores()) if threads is None else threads
+    if min(threads, len(corners)) == 1:
+        return [face for corner in corners for face in look(corner)]
+    with ThreadPoolExecutor(min(threads, len(corners))) as pool:
+        return [face for faces in pool.map(look, corners) for face in faces]
+
+
+def _starts(length):
+    """Return where tiles begin that cover a length and overlap by `OVERLAP`."""
+    return range(0, max(1, length - OVERLAP), TILE - OVERLAP)
+
+
+def _overlap(face, other):
+    """Return the share of the smaller of two boxes that lies in the other."""
+    across = min(face.x + face.width, other.x + other.width) - max(face.x, other.x)
+    down = min(face.y + face.height, other.y + other.height) - max(face.y, other.y)
+    smaller = min(face.width * face.height, other.width * other.height)
+    return max(0.0, across) * max(0.0, down) / max(smaller, 1e-9)
+
+
+def _reduced(image, side):
+    """Return a picture in RGB, made smaller if its longer side is more than `side` pixels."""
+    cv2 = _opencv()
+    height, width = image.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(
+        cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image
+    )
+
+
+def _least_score(name, min_score):
+    if min_score is None:
+        return yunet.SCORE if name == "yunet" else -math.inf
+    if name == "yunet" and not yunet.LEAST_SCORE <= min_score <= 1:
+        raise ValueError(f"min_score of YuNet must be {yunet.LEAST_SCORE} to 1; got {min_score}.")
+    return min_score
 
 
 def crop_faces(image, detections, size=48, *, margin=MARGIN, align=True):
@@ -165,6 +266,9 @@ def crop_faces(image, detections, size=48, *, margin=MARGIN, align=True):
 def resolve_auto(detector):
     """Say which detector a name comes to.
 
+    `"auto"` downloads YuNet's file once where it is missing; if that fails, it is tried again by
+    the next process.
+
     Returns:
         `(key of DETECTORS, notice)`: the notice is `""` unless `"auto"` came to Haar.
 
@@ -174,64 +278,14 @@ def resolve_auto(detector):
     if detector != "auto":
         lookup({"auto": None, **DETECTORS}, detector, "detector")
         return detector, ""
-    if yunet_file():
+    if yunet.yunet_file():
+        return "yunet", ""
+    folder = str(yunet.folders()[-1])
+    if not (reason := yunet.why_missing(folder)):
         return "yunet", ""
     return "haar", (
-        f"Detecting with Haar's cascade, which misses turned and small faces, because {YUNET.name} "
-        f"is not in {' or '.join(map(str, _folders()))}. detector='yunet' downloads it once."
-    )
-
-
-def yunet_file():
-    """Return YuNet's file in `$FER_WEIGHTS` or `$FER_HOME/weights`, or `None`.
-
-    A file of another name that holds `yunet` and ends in `.onnx` will do.
-    """
-    found = (
-        path
-        for pattern in (YUNET.name, "*yunet*.onnx")
-        for folder in _folders()
-        for path in sorted(folder.glob(pattern))
-    )
-    return next(found, None)
-
-
-def fetch(weights, folder, *, timeout=10):
-    """Download a file of weights, check it, and return its path.
-
-    Args:
-        weights: `Weights`; its addresses are tried in turn.
-        folder: Where the file goes.
-        timeout: Seconds to wait for an answer.
-
-    Returns:
-        `Path` of the file. It is there whole and checked, or not at all.
-
-    Raises:
-        FileNotFoundError: If no address answers; the message says where to put the file.
-        ValueError: If what came is not that file.
-    """
-    path = Path(folder) / weights.name
-    reasons = []
-    for url in weights.urls:
-        try:
-            with urllib.request.urlopen(url, timeout=timeout) as answer:
-                content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            reasons.append(f"{url}: {error}")
-            continue
-        got = hashlib.sha256(content).hexdigest()
-        if got != weights.sha256:
-            raise ValueError(
-                f"{url} must hold the file with sha256 {weights.sha256}; got {len(content)} bytes "
-                f"with {got}. Nothing was kept."
-            )
-        with storage.replacing(path) as temporary:
-            temporary.write_bytes(content)
-        return path
-    raise FileNotFoundError(
-        f"{weights.name} can not be downloaded ({'; '.join(reasons)}). Put the file with sha256 "
-        f"{weights.sha256} at {path}, or name its folder in FER_WEIGHTS."
+        "Faces are searched for with Haar's cascade, which misses turned and small ones, because "
+        f"{reason}."
     )
 
 
@@ -298,16 +352,12 @@ def _square(cv2, image, face, size, margin, turn):
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) if fold > 1 else crop
 
 
-def _folders():
-    named = os.environ.get("FER_WEIGHTS")
-    return [*([Path(named)] if named else []), storage.fer_home() / "weights"]
-
-
 _ready = threading.local()  # OpenCV's detectors must not be called from two threads at once
 
 
 def _opened(name):
-    key = name, yunet_file() if name == "yunet" else None
+    # A forked process has the memory of its parent, but not the threads that OpenCV keeps there.
+    key = name, yunet.yunet_file() if name == "yunet" else None, os.getpid()
     if key not in vars(_ready):
         vars(_ready)[key] = DETECTORS[name]()
     return vars(_ready)[key]
@@ -333,29 +383,8 @@ def _open_haar():
 
 
 def _open_yunet():
-    """YuNet (Wu, Peng and Yu 2023, https://doi.org/10.1007/s11633-023-1423-y), with eyes."""
-    cv2 = _opencv()
-    path = yunet_file() or fetch(YUNET, storage.fer_home() / "weights")
-    content = np.frombuffer(path.read_bytes(), np.uint8)  # OpenCV can not open every path itself
-    nothing = np.empty(0, np.uint8)
-    try:
-        network = cv2.FaceDetectorYN.create("onnx", content, nothing, (320, 320), YUNET_SCORE)
-    except cv2.error as error:
-        raise ValueError(
-            f"{path} can not be opened as YuNet ({str(error.err).strip() or error.code}); the file "
-            f"that fits has sha256 {YUNET.sha256}: {YUNET.urls[0]}"
-        ) from None
-
-    def find(image):
-        network.setInputSize((image.shape[1], image.shape[0]))
-        rows = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        return [_from_yunet(row.tolist()) for row in (() if rows is None else rows)]
-
-    return find
-
-
-def _from_yunet(row):
-    return Detection(*row[:4], row[14], ((row[4], row[5]), (row[6], row[7])))
+    find = yunet.open_yunet()
+    return lambda image: [Detection(*face) for face in find(image)]
 
 
 DETECTORS = {"yunet": _open_yunet, "haar": _open_haar}

@@ -17,7 +17,7 @@ from fer_lib.data.exploration import sharpness
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives, path_tables
 from fer_lib.data.readers.names import SPLIT_WORDS
-from fer_lib.vision import detection, photos
+from fer_lib.vision import detection, pictures
 
 MIN_SIDE = 40  # pixels; a smaller face holds less than the 48 x 48 it is blown up to
 BLURRED = 0.01  # of the training faces are less sharp than what is taken
@@ -123,7 +123,7 @@ def contact_sheet(folder, table, *, detector="auto", size=48):
     root = folder.parent if folder.is_file() else folder
     images, captions = [np.empty((0, size, size), np.uint8)], []
     for row in table[table.outlier | (table.verdict == "refused")].itertuples():
-        image = photos.read_photo(root / row.photo)
+        image = pictures.read_photo(root / row.photo)
         face = detection.detect(image, detector)[row.face - 1]
         images.append(detection.crop_faces(image, [face], size))
         reason = row.reason or "far from the other faces of its class"
@@ -204,7 +204,7 @@ def _of_folders(folder):
     if not folder.is_dir():
         raise ValueError(f"{folder} must be a folder or a CSV file of path,label.")
     names, faults = archives.walk(folder)
-    names = sorted(name for name in names if name.lower().endswith(photos.SUFFIXES))
+    names = sorted(name for name in names if name.lower().endswith(pictures.SUFFIXES))
     pairs = [(name, Path(name).parent.name) for name in names]
     outside = [name for name, label in pairs if label.lower() in ("", *SPLIT_WORDS)]
     if outside:
@@ -245,7 +245,7 @@ def _faces_of(folder, photo, emotion, label_set, detector, min_side, size):
         return [row | {"reason": reason}], empty
     root = folder.parent if folder.is_file() else folder
     try:
-        image = photos.read_photo(root / photo)
+        image = pictures.read_photo(root / photo)
     except ValueError as error:
         return [row | {"reason": str(error)}], empty
     found = detection.detect(image, detector)

@@ -9,50 +9,73 @@ import warnings
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.vision import photos
+from fer_lib.vision import face_table
 
 SAVE_EVERY = 5.0  # seconds
+_MARK = "part of a table of fer_lib"
 
 
 class PartFile:
     """Rows as CSV beside the table that they will become, and a state to go on from.
 
-    The file `faces.part.csv` is a valid table itself; `faces.part.json` says how much of it is
-    certain and holds the state at that place.
+    The file `faces.csv.part.csv` is a valid table itself; `faces.csv.part.json` says how much of
+    it is certain and holds the state at that place. It is there first and removed last, so that a
+    part without it was made by somebody else. Whoever opens a part must hold the lock of the table
+    (`storage.locked`).
 
     Args:
         path: Of the table that is made.
         label_set: Emotion names in the order of the columns.
         call: Dict that JSON can hold: what the rows depend on.
+        columns: Columns before those of the emotions, and their types.
 
     Raises:
-        FileExistsError: If there is a part of another call.
+        FileExistsError: If there is a part of another call, or a file that is no part.
+        ValueError: If the part is damaged.
     """
 
-    def __init__(self, path, label_set, call):
+    def __init__(self, path, label_set, call, columns=face_table.COLUMNS):
         self.path, self.state_path = part_names(path)
-        self.columns = [*photos.COLUMNS, *label_set, "note"]
-        self.label_set, self.call = tuple(label_set), call
-        self.state, self._place = None, 0
-        if self.path.exists() and self.state_path.exists():
-            saved = storage.read_json(self.state_path)
-            if saved["call"] != call:
-                keys = call.keys() | saved["call"].keys()
-                differ = sorted(k for k in keys if call.get(k) != saved["call"].get(k))
-                raise FileExistsError(
-                    f"{self.path} is part of another run ({', '.join(differ)} differ): make the "
-                    f"same call to go on with it, or delete it and {self.state_path.name}."
-                )
-            self.state, self._place = saved["state"], saved["place"]
+        self.kinds = columns | dict.fromkeys(label_set, "float64") | {"note": "str"}
+        self.columns, self.label_set = list(self.kinds), tuple(label_set)
+        # As it will come back from the file: lists for tuples.
+        self.call, self.state, self._place = json.loads(json.dumps(call)), None, 0
+        storage.remove_remains(self.state_path)
+        if self.state_path.exists():
+            self._take_up(_read(self.state_path))
         elif self.path.exists():
-            self.path.unlink()  # it was killed before the first state was written
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "ab")
+            raise FileExistsError(
+                f"{self.path} is there already and no part of a table: move it, or choose another "
+                f"name than {Path(path).name}."
+            )
+        self._pending, self._saved_at = self.state, time.monotonic()
+        if not self._place:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._write_state()
+            self.path.write_bytes(b"")
+        # Not to append: such a file would tell its old end, not the place that it is cut to.
+        self._file = open(self.path, "r+b")
         self._file.truncate(self._place)
+        self._file.seek(self._place)
         if not self._place:
             self._write([dict(zip(self.columns, self.columns, strict=True))])
             self._place = self._file.tell()
-        self._pending, self._saved_at = self.state, time.monotonic()
+
+    def _take_up(self, saved):
+        call, before = self.call, saved["call"]
+        if before != call:
+            keys = call.keys() | before.keys()
+            differ = sorted(key for key in keys if call.get(key) != before.get(key))
+            raise FileExistsError(
+                f"{self.path} is part of another run ({', '.join(differ)} differ): make the "
+                f"same call to go on with it, or delete it and {self.state_path.name}."
+            )
+        self.state, self._place = saved["state"], saved["place"]
+        if self._place and (not self.path.exists() or self.path.stat().st_size < self._place):
+            raise ValueError(
+                f"{self.path} is shorter than it was when it was saved: delete it and "
+                f"{self.state_path.name}, and start anew."
+            )
 
     def append(self, rows, state):
         """Add rows (dicts by column) and the state after them."""
@@ -63,19 +86,16 @@ class PartFile:
 
     def save(self):
         """Make certain that what was appended survives a kill."""
-        self._file.truncate(self._place)
         self._file.flush()
         os.fsync(self._file.fileno())
-        saved = {"call": self.call, "place": self._place, "state": self._pending}
-        with storage.replacing(self.state_path) as temporary:
-            temporary.write_text(json.dumps(saved), encoding="utf-8")
+        self._write_state()
         self._saved_at = time.monotonic()
 
     def close(self):
         """Save and close; the part stays."""
         if not self._file.closed:
-            self.save()
-            self._file.close()
+            with self._file:
+                self.save()
 
     def remove(self):
         """Delete the part, as its table is written."""
@@ -91,32 +111,35 @@ class PartFile:
         with open(self.path, encoding="utf-8", newline="") as file:
             rows, number = [], None
             for row in csv.DictReader(_lines(file, end)):
-                if rows and row["frame"] != number:
+                if rows and (row["source"], row["frame"]) != number:
                     yield rows
                     rows = []
-                number = row["frame"]
+                number = row["source"], row["frame"]
                 rows.append(self._typed(row))
             if rows:
                 yield rows
 
     def table(self):
-        """Return the whole file as `photos.faces_table` would have made it of the rows."""
+        """Return the whole file as `face_table.faces_table` would have made it of the rows."""
         import pandas as pd
 
-        texts = [name for name in self.columns if photos.COLUMNS.get(name, "") == "str"]
-        texts.append("note")
-        kinds = photos.COLUMNS | dict.fromkeys(self.label_set, "float64") | {"note": "str"}
+        texts = [name for name, kind in self.kinds.items() if kind == "str"]
         self._file.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # newer pandas reads exactly without being asked
             table = pd.read_csv(
                 self.path,
-                dtype=kinds,
+                dtype=self.kinds,
                 keep_default_na=False,
                 na_values={name: [""] for name in self.columns if name not in texts},
                 float_precision="round_trip",
             )
-        return table.astype(kinds)
+        return table.astype(self.kinds)
+
+    def _write_state(self):
+        saved = {_MARK: 1, "call": self.call, "place": self._place, "state": self._pending}
+        with storage.replacing(self.state_path) as temporary:
+            temporary.write_text(json.dumps(saved), encoding="utf-8")
 
     def _write(self, rows):
         text = io.StringIO(newline="")
@@ -131,10 +154,21 @@ class PartFile:
 
 
 def part_names(path):
-    """Return the names of the part of a table and of its state: of `faces.csv`, `faces.part.csv`
-    and `faces.part.json`."""
+    """Return the names of the part of a table and of its state: of `faces.csv`,
+    `faces.csv.part.csv` and `faces.csv.part.json`."""
     path = Path(path)
-    return path.with_name(f"{path.stem}.part.csv"), path.with_name(f"{path.stem}.part.json")
+    return path.with_name(f"{path.name}.part.csv"), path.with_name(f"{path.name}.part.json")
+
+
+def _read(path):
+    """Return the state that a part file wrote, or raise that it was somebody else's."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        saved = None
+    if not isinstance(saved, dict) or _MARK not in saved:
+        raise FileExistsError(f"{path} is there already and no part of a table: move it away.")
+    return saved
 
 
 def _no_nan(row):

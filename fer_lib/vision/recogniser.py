@@ -1,10 +1,11 @@
 """Frames to rows: find, follow and number the faces of a moving picture and classify them."""
 
+import base64
 import math
 
 import numpy as np
 
-from fer_lib.vision import detection, photos, tracking
+from fer_lib.vision import appearance, detection, face_table, tracking
 from fer_lib.vision.detection import Detection
 
 # In a clip of 275 frames, searching one frame in eight lost none of 22 marked faces, and 1.4 % of
@@ -16,14 +17,17 @@ FLOW_SIDE = 320
 CUT_SIZE = (32, 24)
 # How many searches in a row may miss a face that is still followed, before it has no row.
 HELD = 1
+# Share of a face's box under the box of another above which it may be covered.
+COVERED_SHARE = 0.25
 
 
 class Recogniser:
     """Recognises the faces of frames that come one after the other.
 
     A frame is searched for faces when the last search is some frames ago, when no face is in
-    sight, when one got lost or when the scene has changed; on the others faces are followed.
-    All faces of a frame are one batch.
+    sight, when one got lost, is covered or touches another, or when the scene has changed; on the
+    others faces are followed. A face that is followed but does not look as it was found has no
+    row: there is no emotion of a face that is not seen. All faces of a frame are one batch.
 
     Args:
         predictor: `Predictor`, or anything with `label_set` and `predict`.
@@ -46,7 +50,7 @@ class Recogniser:
         detector="auto",
         search_every=SEARCH_EVERY,
         search_side=SEARCH_SIDE,
-        unsure_below=photos.UNSURE_BELOW,
+        unsure_below=face_table.UNSURE_BELOW,
         max_missed=tracking.MAX_MISSED,
         time_constant=tracking.TIME_CONSTANT,
     ):
@@ -60,6 +64,7 @@ class Recogniser:
         self.unsure_below = unsure_below
         self.tracker = tracking.Tracker(max_missed=max_missed, time_constant=time_constant)
         self._faces = {}  # number → Detection, of those that have a row
+        self._patches = {}  # number → how the face was found last
         self._age = 0  # frames since the last search
         self._last = None
 
@@ -71,7 +76,7 @@ class Recogniser:
             seconds: Time of the frame, not before the last one.
 
         Returns:
-            List of dicts by column, from `face` on, by face number: as `photos.predict_photos`
+            List of dicts by column, from `face` on, by face number: as `photos.recognise`
             but with `face` a number that stays with a face, probabilities smoothed over time,
             and no `detection_score` where the face was followed and not searched for.
         """
@@ -83,8 +88,9 @@ class Recogniser:
             self._forget()
         lost = self._follow(small, image.shape)
         self._last, self._age = small, self._age + 1
-        if lost or not self._faces or self._age >= self.search_every:
-            self._search(image)
+        lost |= self._drop_covered(image)
+        if lost or not self._faces or self._age >= self.search_every or self._touching():
+            self._search(image, seconds)
         return self._rows(image, seconds)
 
     def see(self, image):
@@ -94,7 +100,12 @@ class Recogniser:
     def state(self):
         """Return what is needed to go on, beside the last frame, as a dict that JSON can hold."""
         faces = {str(face): list(found) for face, found in self._faces.items()}
-        return {"tracker": self.tracker.state(), "faces": faces, "age": self._age}
+        patches = {
+            str(face): base64.b64encode(self._patches[face].tobytes()).decode()
+            for face in self._faces
+        }
+        at = {"tracker": self.tracker.state(), "age": self._age}
+        return at | {"faces": faces, "patches": patches}
 
     def restore(self, state):
         """Go on from what `state` returned; `see` the last frame too."""
@@ -104,9 +115,19 @@ class Recogniser:
             int(face): Detection(*found[:5], found[5] and tuple(map(tuple, found[5])))
             for face, found in state["faces"].items()
         }
+        for face, text in state["patches"].items():
+            values = np.frombuffer(base64.b64decode(text), np.uint8)
+            self._patches[int(face)] = values.reshape(math.isqrt(len(values)), -1)
+
+    def restart(self):
+        """Begin another video: nothing of the one before is known."""
+        self.tracker = tracking.Tracker(
+            max_missed=self.tracker.max_missed, time_constant=self.tracker.time_constant
+        )
+        self._faces, self._patches, self._age, self._last = {}, {}, 0, None
 
     def _forget(self):
-        self.tracker.reset()
+        self.tracker.cut()
         self._faces = {}
 
     def _reduced(self, image):
@@ -134,16 +155,50 @@ class Recogniser:
                 del self._faces[number]
         return not found.all()
 
-    def _search(self, image):
+    def _drop_covered(self, image):
+        """Take out the faces that do not look as they were found, and return whether any did."""
+        numbers = list(self._faces)
+        hidden = self._hidden(image, numbers)
+        for number in hidden:
+            del self._faces[number]
+        return bool(hidden)
+
+    def _hidden(self, image, numbers):
+        crops = self._crops(image, [self._faces[number] for number in numbers])
+        return [
+            number
+            for number, crop in zip(numbers, crops, strict=True)
+            if appearance.correlation(appearance.patch(crop), self._patches[number])
+            < appearance.COVERED
+        ]
+
+    def _touching(self):
+        boxes = [face[:4] for face in self._faces.values()]
+        shares = tracking.covered(boxes, boxes)
+        return bool((shares - np.eye(len(boxes)) > COVERED_SHARE).any())
+
+    def _search(self, image, seconds):
         self._age = 0
         found = detection.detect(image, self.detector, max_side=self.search_side)
-        numbers = self.tracker.assign([face[:4] for face in found])
+        crops = self._crops(image, found)
+        boxes = [face[:4] for face in found]
+        numbers = self.tracker.assign(boxes, appearance.looks(crops), seconds)
         held = {
             number: face
             for number, face in self._faces.items()
-            if number in self.tracker.tracks and self.tracker.tracks[number].missed <= HELD
+            if number in self.tracker.tracks
+            and 0 < self.tracker.tracks[number].missed <= HELD
+            and (tracking.covered([face[:4]], boxes) <= COVERED_SHARE).all()
         }
         self._faces = held | dict(zip(numbers, found, strict=True))
+        patches = [appearance.patch(crop) for crop in crops]
+        self._patches = {number: self._patches[number] for number in held}
+        self._patches |= dict(zip(numbers, patches, strict=True))
+
+    def _crops(self, image, faces):
+        if not faces:
+            return np.empty((0, appearance.SIDE, appearance.SIDE), np.uint8)
+        return detection.crop_faces(image, faces, appearance.SIDE)
 
     def _rows(self, image, seconds):
         numbers = sorted(self._faces)
@@ -155,7 +210,7 @@ class Recogniser:
         answers = self.tracker.smooth(numbers, answers, seconds)
         labels, unsure = self.predictor.label_set, self.unsure_below
         return [
-            {"face": number} | photos.face_columns(face, image.shape, answer, labels, unsure)
+            {"face": number} | face_table.face_columns(face, image.shape, answer, labels, unsure)
             for number, face, answer in zip(numbers, faces, answers, strict=True)
         ]
 

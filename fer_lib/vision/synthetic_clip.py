@@ -1,6 +1,5 @@
 """A clip of one synthetic person whose expression changes, for trying out what takes a video."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from fer_lib import storage
 from fer_lib.data import synthetic
 from fer_lib.emotions import FER7
-from fer_lib.vision import detection
+from fer_lib.vision.video_copy import write_frames
 
 SIZE = 160  # of the face, in pixels
 # Second 0 is the first, and each is reached after a second of blending from the one before.
@@ -50,7 +49,7 @@ def write_clip(path, seconds=10.0, *, rate=25, **options):
     """Write such a clip, unless the file is there already.
 
     Args:
-        path: File that ends in .mp4 or .avi.
+        path: File that ends in .mp4, .mov or .mkv.
         seconds: Length.
         rate: Frames per second.
         **options: Of `make_frames`.
@@ -59,18 +58,12 @@ def write_clip(path, seconds=10.0, *, rate=25, **options):
         `Path` of the file.
 
     Raises:
-        ImportError: If OpenCV is missing.
+        ImportError: If PyAV is missing.
     """
-    cv2 = detection._opencv()
     path = Path(path)
-    if path.exists():
-        return path
-    code = cv2.VideoWriter_fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
-    with storage.replacing(path) as temporary:
-        writer = cv2.VideoWriter(os.fspath(temporary), code, rate, (320, 240))
-        for frame in make_frames(seconds, rate=rate, **options):
-            writer.write(frame)  # grey: the order of the colours does not matter
-        writer.release()
+    if not path.exists():
+        with storage.replacing(path) as temporary:
+            write_frames(temporary, make_frames(seconds, rate=rate, **options), rate)
     return path
 
 

@@ -1,12 +1,14 @@
-"""Faces over time: which face of this frame is which of the last, on plain arrays of boxes.
+"""Faces over time: which face of this frame is which of those before, by place and appearance.
 
-A box is `(x, y, width, height)` in pixels.
+A box is `(x, y, width, height)` in pixels; what a face looks like is a row of `appearance.looks`.
 """
 
 import dataclasses
 import math
 
 import numpy as np
+
+from fer_lib.vision.appearance import SAME, SAME_PLACE, likeness
 
 # Two boxes may be the same face if they overlap by this share of their union, or if their middles
 # are at most this many of their mean sides apart and neither is twice as large as the other.
@@ -18,6 +20,15 @@ MAX_MISSED = 5
 CUT = 20
 # Seconds in which smoothed probabilities come 63 % of the way to a new value.
 TIME_CONSTANT = 0.3
+# A face that comes back at most this many of its sides from where it was lost, after at most so
+# many seconds and in the same scene, need look less like itself than one that appears elsewhere.
+NEAR, SOON = 1.5, 10.0
+# At most one side away and after at most so many seconds it is taken for the same one if it looks
+# like itself no more than another pose of a face does: nobody else is likely to be there.
+AT_ONCE, ANY_POSE = 2.0, 0.15
+LOOKS = 6  # descriptors that are kept of a person
+NEW_LOOK = 0.9  # of a descriptor that differs enough from those to be kept as well
+PEOPLE = 200  # who are remembered
 _POINTS = 6  # a side of the grid of points by which a face is followed
 
 
@@ -39,6 +50,14 @@ def overlap(boxes, others):
     return np.clip(shared / np.maximum(union, 1e-9), 0, 1)
 
 
+def covered(boxes, others):
+    """Return the share of each box's area that lies within each of others, shape `(n, m)`."""
+    a, b = _boxes(boxes)[:, None], _boxes(others)[None]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
+    return np.prod(np.maximum(high - low, 0), axis=-1) / np.prod(a[..., 2:], axis=-1)
+
+
 def distance(boxes, others):
     """Return how far the middles of every pair of boxes are apart, in mean sides of the two."""
     a, b = _boxes(boxes)[:, None], _boxes(others)[None]
@@ -47,12 +66,14 @@ def distance(boxes, others):
     return np.hypot(between[..., 0], between[..., 1]) / np.maximum(side, 1e-9)
 
 
-def match(boxes, others):
+def match(boxes, others, alike=0.0):
     """Pair boxes of two frames that may be the same face, so that the pairs are nearest in sum.
 
     Args:
         boxes: Array of shape `(n, 4)`.
         others: Array of shape `(m, 4)`.
+        alike: Array of shape `(n, m)`: how much they look alike, -1 to 1, which counts as much as
+            being as many sides nearer.
 
     Returns:
         List of `(index in boxes, index in others)`; no index comes twice.
@@ -67,7 +88,7 @@ def match(boxes, others):
     folds = np.abs(sizes - np.log2(np.maximum(others[:, 2:].mean(1), 1e-9)))
     may_be = (shared >= MIN_OVERLAP) | ((apart <= MAX_DISTANCE) & (folds <= 1))
     # One pair more is always better than nearer pairs.
-    cost = np.where(may_be, apart - shared, 10.0 * (1 + len(boxes) + len(others)))
+    cost = np.where(may_be, apart - shared - alike, 10.0 * (1 + len(boxes) + len(others)))
     pairs = zip(*linear_sum_assignment(cost), strict=True)
     return [(int(i), int(j)) for i, j in pairs if may_be[i, j]]
 
@@ -127,9 +148,12 @@ class Track:
     """One face over time.
 
     Args:
-        face: Its number, from 1; never used again.
+        face: Its number, from 1; never given to another.
         box: Where it was last.
         missed: Searches in a row that did not find it.
+        looks: Descriptors of it, lists of integers, the newest last.
+        scene: Number of the scene in which it was seen last.
+        seen: Seconds at which it was found last.
         probabilities: Smoothed, list of floats, or `None` before the first.
         seconds: When they were smoothed last.
     """
@@ -137,6 +161,9 @@ class Track:
     face: int
     box: list
     missed: int = 0
+    looks: list = dataclasses.field(default_factory=list)
+    scene: int = 0
+    seen: float = 0.0
     probabilities: list | None = None
     seconds: float = math.nan
 
@@ -144,9 +171,12 @@ class Track:
 class Tracker:
     """Gives faces numbers that stay, and smooths their probabilities over time.
 
+    A face that was lost is remembered, and gets its number again if it comes back near the place
+    where it was lost, or looks enough like itself (`appearance`). Both can err: a person may come
+    back as somebody new, and, more rarely, a new one be taken for somebody who was there.
+
     Args:
-        max_missed: A face that this many searches in a row did not find is given up; one that
-            comes back later is a new face.
+        max_missed: After so many searches in a row that did not find it a face counts as lost.
         time_constant: Of the exponential moving average of probabilities, in seconds: a new
             value that stays has reached 63 % after it. 0 does not smooth.
 
@@ -159,42 +189,86 @@ class Tracker:
             if not value >= 0:
                 raise ValueError(f"{name} must be at least 0; got {value}.")
         self.max_missed, self.time_constant = max_missed, time_constant
-        self.tracks, self.next_face = {}, 1
+        self.tracks, self.lost, self.next_face, self.scene = {}, {}, 1, 0
 
-    def assign(self, boxes):
+    def assign(self, boxes, looks=None, seconds=0.0):
         """Take in what a search of a frame found.
 
         Args:
             boxes: Array of shape `(n, 4)`.
+            looks: Array of shape `(n, d)`: what the faces look like, or `None` to go by place.
+            seconds: Time of the frame.
 
         Returns:
             List of n face numbers, each at most once.
         """
         boxes = _boxes(boxes)
+        looks = [None] * len(boxes) if looks is None else np.asarray(looks).tolist()
         known = list(self.tracks.values())
-        pairs = {j: i for i, j in match([track.box for track in known], boxes)}
+        alike = np.array(
+            [
+                [0.0 if look is None or not t.looks else likeness(look, t.looks) for look in looks]
+                for t in known
+            ]
+        ).reshape(len(known), len(boxes))
+        pairs = match([track.box for track in known], boxes, alike)
+        chosen = {j: known[i] for i, j in pairs}
+        chosen |= self._come_back(boxes, looks, seconds, chosen)
         faces = []
-        for number, box in enumerate(boxes.tolist()):
-            if number in pairs:
-                track = known[pairs[number]]
-                track.box, track.missed = box, 0
-            else:
-                track = self.tracks[self.next_face] = Track(self.next_face, box)
+        for number, (box, look) in enumerate(zip(boxes.tolist(), looks, strict=True)):
+            track = chosen.get(number)
+            if track is None:
+                track = Track(self.next_face, box)
                 self.next_face += 1
+            self.lost.pop(track.face, None)
+            self.tracks[track.face] = track
+            track.box, track.missed, track.scene, track.seen = box, 0, self.scene, seconds
+            if look is not None and likeness(look, track.looks) < NEW_LOOK:
+                track.looks = [*track.looks[1 - LOOKS :], look]
             faces.append(track.face)
         for track in known:
             track.missed += track.face not in faces
             if track.missed > self.max_missed:
-                del self.tracks[track.face]
+                self.drop(track.face)
         return faces
+
+    def _come_back(self, boxes, looks, seconds, chosen):
+        """Return the faces among new ones that were seen before, by index, the likest first."""
+        taken = {track.face for track in chosen.values()}
+        absent = [t for t in [*self.tracks.values(), *self.lost.values()] if t.face not in taken]
+        found = []
+        for number in set(range(len(boxes))) - set(chosen):
+            for track in absent:
+                if looks[number] is None or not track.looks:
+                    continue
+                alike = likeness(looks[number], track.looks)
+                if alike >= self._wanted(track, boxes[number], seconds):
+                    found.append((-alike, number, track.face, track))
+        back = {}
+        for _, number, face, track in sorted(found, key=lambda item: item[:3]):
+            if number not in back and face not in taken:
+                back[number] = track
+                taken.add(face)
+        return back
+
+    def _wanted(self, track, box, seconds):
+        """Return how much a new face must look like one that was there, to be that one."""
+        ago, apart = seconds - track.seen, distance([track.box], [box])[0, 0]
+        if track.scene != self.scene or not 0.5 <= box[2] / max(track.box[2], 1e-9) <= 2:
+            return SAME
+        if ago <= AT_ONCE and apart <= 1:
+            return ANY_POSE
+        return SAME_PLACE if ago <= SOON and apart <= NEAR else SAME
 
     def move(self, face, box):
         """Say where a face is by other means than a search."""
         self.tracks[face].box = [float(value) for value in box]
 
     def drop(self, face):
-        """Give a face up."""
-        del self.tracks[face]
+        """Take a face for lost; it may come back."""
+        self.lost[face] = self.tracks.pop(face)
+        while len(self.lost) > PEOPLE:
+            del self.lost[next(iter(self.lost))]
 
     def smooth(self, faces, probabilities, seconds):
         """Return the exponential moving average of faces' probabilities.
@@ -218,19 +292,26 @@ class Tracker:
             smoothed.append(new)
         return np.array(smoothed).reshape(len(smoothed), -1)
 
-    def reset(self):
-        """Give up all faces, as after a cut; numbers go on."""
-        self.tracks.clear()
+    def cut(self):
+        """Take all faces for lost, as after a cut to another scene."""
+        for face in list(self.tracks):
+            self.drop(face)
+        self.scene += 1
 
     def state(self):
         """Return what a tracker must know to go on, as a dict that JSON can hold."""
-        tracks = [dataclasses.asdict(track) for track in self.tracks.values()]
-        return {"next_face": self.next_face, "tracks": tracks}
+        tracks, lost = (
+            [dict(vars(track)) for track in some.values()] for some in (self.tracks, self.lost)
+        )
+        at = {"next_face": self.next_face, "scene": self.scene}
+        return at | {"tracks": tracks, "lost": lost}
 
     def restore(self, state):
         """Go on from what `state` returned."""
-        self.next_face = state["next_face"]
-        self.tracks = {track["face"]: Track(**track) for track in state["tracks"]}
+        self.next_face, self.scene = state["next_face"], state["scene"]
+        self.tracks, self.lost = (
+            {track["face"]: Track(**track) for track in state[name]} for name in ("tracks", "lost")
+        )
 
 
 def _boxes(boxes):

@@ -1,340 +1,373 @@
 """Videos to a table: one row per face and frame, faces numbered over time."""
 
 import contextlib
+import glob
 import os
-import time
+import tempfile
 import warnings
 from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.choices import lookup
-from fer_lib.vision import detection, photos, threads, tracking
+from fer_lib.vision import drawing, episodes, face_table, people, threads, video_copy, video_files
 from fer_lib.vision.part_file import PartFile
-from fer_lib.vision.recogniser import SEARCH_EVERY, SEARCH_SIDE, Recogniser
+from fer_lib.vision.recogniser import SEARCH_EVERY, Recogniser
 
-# Ending of an annotated video → how its frames are packed.
-CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 FIGURES = (".png", ".pdf", ".svg")
-# A frame that can not be read is broken if one of the next ones can; else the file has ended.
-_TRIES = 100
+# Of the files that a folder of videos may hold; a file given by name may end as it likes.
+SUFFIXES = tuple(
+    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv".split()
+)
+COLUMNS = {}
+for _name, _kind in face_table.COLUMNS.items():
+    COLUMNS |= {_name: _kind} | ({"timestamp": "float64"} if _name == "seconds" else {})
 
 
 def predict_video(
-    source,
-    predictor,
+    sources,
+    predictor="default",
     *,
     every=1,
+    start=0.0,
+    end=None,
+    baseline=None,
     detector="auto",
     out=None,
+    summary=None,
     annotated=None,
     timeline=None,
+    elan=None,
     overwrite=False,
-    unsure_below=photos.UNSURE_BELOW,
-    time_constant=tracking.TIME_CONSTANT,
-    search_every=SEARCH_EVERY,
-    search_side=SEARCH_SIDE,
-    stop_after=None,
     progress=True,
+    **options,
 ):
-    """Find the faces of a video, follow them, and tell their apparent emotions over time.
+    """Find the faces of videos, follow them, and tell their apparent emotions over time.
 
     Reading, recognising and drawing run side by side. The rows go to a file beside `out`
     (`part_file.PartFile`) as they come, so that hours of video need no more memory than minutes
     until the table is read back. A run that was killed goes on there when called again in the
-    same way, to the same table; stopped by Ctrl-C, it says where its rows are.
+    same way, to the same table; stopped by Ctrl-C, it says where its rows are. Of a live stream
+    Ctrl-C is the end, and its table is written.
 
     Args:
-        source: Video file that OpenCV reads, or the number of a camera, with `stop_after`.
+        sources: Video file, address of a stream (`rtsp://…`, `https://…`), folder, pattern such as
+            `day1/*.mp4`, or a list of them.
         predictor: `Predictor`, or what `load_predictor` takes. Anything with `label_set` and
             `predict` will do.
         every: Take every n-th frame, from the first.
+        start: Seconds of each video at which to begin.
+        end: Seconds at which to stop, or `None` for its end.
+        baseline: `(start, end)` in seconds of each video in which people looked neutral, or `None`
+            (`people.relative_to_baseline`).
         detector: Key of `detection.DETECTORS`, or `"auto"`.
-        out: File for the table (see `photos.save_table`).
-        annotated: File for a copy of the video with the faces marked, without sound; its ending
-            is a key of `CODECS`.
+        out: File for the table (see `face_table.save_table`).
+        summary: File for a table with a row per person and video (`people.per_person`).
+        annotated: File for a copy of the video with the faces marked and its sound; its ending is
+            a key of `video_copy.COPIES`.
         timeline: File for a figure of the emotions over time: .png, .pdf or .svg.
-        overwrite: Whether these files may replace others.
-        unsure_below: Probability under which an emotion is marked as unsure.
-        time_constant: Of the smoothing of probabilities, in seconds (`tracking.Tracker`); 0 keeps
-            each frame's own.
-        search_every: Frames of the video from one search for faces to the next; between them
-            faces are followed.
-        search_side: Frames are reduced to this many pixels a side for the search.
-        stop_after: Seconds of the video after which to stop, or `None`.
+        elan: Text file of the episodes, a tier per person, that ELAN imports
+            (`episodes.save_elan`). For a folder, a pattern or a list of videos, this and the two
+            above are folders, of a file per video.
+        overwrite: Whether these files may replace others. A video that is read is never replaced.
         progress: Whether to show a bar.
+        **options: Of `recogniser.Recogniser`.
 
     Returns:
-        `pandas.DataFrame` as of `photos.predict_photos`, with `frame` (from 0), `seconds` (from
-        the video's start) and `face` (a number that stays with a face until it is lost or the
-        scene changes). `detection_score` is empty where a face was followed. A frame without a
-        face, or that can not be read, keeps one row with an empty `emotion` and a `note`.
-        `attrs` counts `frames` and `broken_frames` taken, and `missing_frames` that the file
-        promises after its last.
+        `pandas.DataFrame` as of `photos.recognise`, with `frame` (from 0), `seconds` (at
+        which a player shows it), `timestamp` (in the file, in seconds; another number where a
+        format's clock starts anywhere) and `face` (a number that stays with a person of one video,
+        as far as `tracking` can tell). `detection_score` is empty where a face was followed. A
+        frame without a face, or that is damaged, keeps one row with an empty `emotion` and a
+        `note`, and so does one of several videos that cannot be read. `attrs` counts `frames` and
+        `broken_frames` taken, and `missing_frames` that the files promise after their last.
 
     Raises:
-        ValueError: If an argument does not fit or the video can not be opened.
+        ValueError: If an argument does not fit or a video cannot be opened.
         FileExistsError: If a file is there already, or a part of another run.
+        BlockingIOError: If another process is writing one of the files.
         KeyboardInterrupt: On Ctrl-C; the message says where the rows are.
     """
     if int(every) != every or every < 1:
         raise ValueError(f"every must be an integer from 1; got {every}.")
-    _check_outputs(out, annotated, timeline, overwrite)
-    if is_camera(source) and stop_after is None:
-        raise ValueError("A camera has no end: stop_after must say after how many seconds.")
-    if not hasattr(predictor, "predict"):
-        from fer_lib.inference.predictor import load_predictor
-
-        predictor = load_predictor(predictor)
-    recogniser = Recogniser(
-        predictor,
-        detector=detector,
-        search_every=max(1, search_every // every),
-        search_side=search_side,
-        unsure_below=unsure_below,
-        time_constant=time_constant,
-    )
-    if recogniser.notice:
-        warnings.warn(recogniser.notice, stacklevel=2)
-    capture = open_capture(source)
-    call = {
-        "source": _identity(source),
-        "model": _model_identity(predictor),
-        "detector": recogniser.detector,
-        "every": every,
-        "settings": [unsure_below, time_constant, search_every, search_side, stop_after],
+    if start < 0 or (end is not None and end <= start):
+        raise ValueError(f"start must be at least 0 and end after it; got {start} and {end}.")
+    videos, several = find_videos(sources)
+    ends = {
+        "annotated": (annotated, video_copy.COPIES, ".mp4"),
+        "timeline": (timeline, dict.fromkeys(FIGURES), ".png"),
+        "elan": (elan, {".txt": 1, ".tsv": 1}, ".txt"),
     }
+    files = {
+        name: _files(name, path, known, videos, usual if several else None)
+        for name, (path, known, usual) in ends.items()
+    }
+    tables = [path for path in (out, summary) if path is not None]
+    for path in tables:
+        lookup(face_table.TABLE_FORMATS, Path(path).suffix.lower(), f"ending of a table ({path})")
+    written = [*map(Path, tables), *(path for paths in files.values() for path in paths if path)]
+    _check_sources_stay(written, videos)
     with contextlib.ExitStack() as stack:
-        if out is None:
-            import tempfile
+        for path in [*tables, *(path for path, _, _ in ends.values() if path is not None)]:
+            stack.enter_context(storage.locked(os.path.abspath(path)))
+        if not overwrite:
+            _check_free([path for path in written if path not in files["annotated"]])
+        if not hasattr(predictor, "predict"):
+            from fer_lib.inference.predictor import load_predictor
 
+            predictor = load_predictor(predictor)
+        settings = sorted(options.items())
+        options["search_every"] = max(1, options.get("search_every", SEARCH_EVERY) // every)
+        recogniser = Recogniser(predictor, detector=detector, **options)
+        if recogniser.notice:
+            warnings.warn(recogniser.notice, stacklevel=2)
+        call = {
+            "source": [video_files.identity(video) for video in videos],
+            "model": _model_identity(predictor),
+            "detector": recogniser.detector,
+            "every": every,
+            "start": start,
+            "end": end,
+            "settings": settings,
+        }
+        part_of = out
+        if out is None:
             part_of = Path(stack.enter_context(tempfile.TemporaryDirectory()), "faces.csv")
-        else:
-            part_of = out
-        part = PartFile(part_of, predictor.label_set, call)
+        part = PartFile(part_of, predictor.label_set, call, COLUMNS)
         stack.callback(part.close)
-        draw = stack.enter_context(_annotated(annotated, capture, every))
+        job = _Job(recogniser, part, every, start, end, overwrite, progress)
         try:
-            counts = _run(source, capture, recogniser, part, draw, every, stop_after, progress)
+            for video, copy in zip(videos, files["annotated"], strict=True):
+                job.follow(video, copy, several)
         except KeyboardInterrupt:
             part.close()
             kept = f"the rows so far are in {part.path}, and the same call goes on from there"
             raise KeyboardInterrupt(
                 f"Stopped: {kept if out is not None else 'nothing was kept (out is None)'}."
             ) from None
-        if not counts["frames"]:
-            part.remove()
-            raise ValueError(f"{source} can not be read: not one frame of it came.")
         table = part.table()
-        table.attrs |= counts
-        draw.finish()
-        if timeline is not None:
-            _save_timeline(table, timeline)
+        table.attrs |= job.counts()
+        if baseline is not None:
+            table = people.relative_to_baseline(table, *baseline)
+        for video, figure, text in zip(videos, files["timeline"], files["elan"], strict=True):
+            own = table[table["source"] == video_files.name_of(video)]
+            if figure:
+                _save_timeline(own, figure)
+            if text:
+                episodes.save_elan(own, text)
+        if summary is not None:
+            face_table.save_table(people.per_person(table), summary, overwrite=overwrite)
         if out is not None:
-            photos.save_table(table, out, overwrite=overwrite)
+            face_table.save_table(table, out, overwrite=overwrite)
         part.remove()
-    _warn_of_loss(source, counts)
+    _warn_of_loss(table.attrs)
     return table
 
 
-def is_camera(source):
-    """Tell whether a source is a camera's number (7 or "7", if no such file is there)."""
-    return isinstance(source, int) or (str(source).isdecimal() and not Path(source).exists())
-
-
-def open_capture(source):
-    """Return OpenCV's open capture of a video file or a camera's number.
-
-    Raises:
-        ValueError: If it can not be opened; the message names it and the reason.
-        ImportError: If OpenCV is missing.
-    """
-    cv2 = detection._opencv()
-    camera = is_camera(source)
-    if not camera and not Path(source).is_file():
-        raise ValueError(f"{source} can not be read: there is no such file.")
-    if not camera and not os.access(source, os.R_OK):
-        raise ValueError(f"{source} can not be read: permission denied.")
-    capture = cv2.VideoCapture(int(source) if camera else str(source))
-    if capture.isOpened():
-        return capture
-    if camera:
-        raise ValueError(
-            f"Camera {source} can not be opened: is one connected, allowed for this user and not "
-            "in use by another program? Other cameras have other numbers (0, 1, …)."
-        )
-    raise ValueError(f"{source} can not be read: it is no video that OpenCV knows, or damaged.")
-
-
-def read_frames(capture, every=1, *, wanted=lambda frame: True, clock=None):
-    """Yield the frames of a capture until its end.
+def find_videos(sources):
+    """Return the videos that sources name, and whether they may be several.
 
     Args:
-        capture: What `open_capture` returned, or anything with its methods.
-        every: Yield every n-th frame, from the first.
-        wanted: Function from a frame's number to whether its picture is needed.
-        clock: Function that returns the seconds, instead of the video's own times.
+        sources: As of `predict_video`.
 
-    Yields:
-        `(frame, seconds, ok, image)`: whether the frame could be read, and `uint8` array of shape
-        `(height, width, 3)`, RGB, `None` if it is broken or not wanted.
+    Returns:
+        `(videos, several)`: list of paths and addresses, none twice, and `False` for one that was
+        named itself.
+
+    Raises:
+        ValueError: If a folder or pattern holds no video, or a source is a camera.
     """
-    import cv2
+    several = isinstance(sources, list | tuple)
+    videos = []
+    for source in sources if several else [sources]:
+        if isinstance(source, int) or (str(source).isdecimal() and not os.path.exists(source)):
+            raise ValueError(
+                f"{source} is a camera: python -m fer_lib webcam --camera {source} shows it, and "
+                "records its table with the key r."
+            )
+        source, found = os.fspath(source), None
+        if os.path.isdir(source):
+            found = [
+                os.path.join(folder, name)
+                for folder, below, names in sorted(os.walk(source))
+                for name in sorted(names)
+                if name.lower().endswith(SUFFIXES) and "/." not in f"/{os.path.join(folder, name)}"
+            ]
+        elif glob.has_magic(source) and not os.path.exists(source):
+            if not video_files.is_address(source):
+                found = sorted(filter(os.path.isfile, glob.glob(source, recursive=True)))
+        if found == []:
+            raise ValueError(f"{source} holds no videos.")
+        several |= found is not None
+        videos += found or [source]
+    if not videos:
+        raise ValueError("sources must name at least one video; the list is empty.")
+    return list(dict.fromkeys(videos)), several
 
-    rate = capture.get(cv2.CAP_PROP_FPS) or 30.0
-    frame, failures, last = 0, 0, 0.0
-    while failures < _TRIES:
-        if not capture.grab():
-            failures += 1
-            continue
-        for broken in range(frame, frame + failures):
-            last += 1 / rate
-            if broken % every == 0:
-                yield broken, last if broken else 0.0, False, None
-        frame, failures = frame + failures, 0
-        seconds = clock() if clock else capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        # Some files keep no times.
-        last = seconds if seconds > last or frame == 0 else last + 1 / rate
-        if frame % every == 0:
-            ok, image = capture.retrieve() if wanted(frame) else (True, None)
-            good = ok and image is not None
-            yield frame, last, ok, cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if good else None
-        frame += 1
 
+class _Job:
+    """Goes through videos one after the other, from where a part of the table ends."""
 
-def _run(source, capture, recogniser, part, draw, every, stop_after, progress):
-    """Go through the frames and return the counts."""
-    import cv2
-    from tqdm import tqdm
+    def __init__(self, recogniser, part, every, start, end, overwrite, progress):
+        self.recogniser, self.part = recogniser, part
+        self.every, self.start, self.end = every, start, end
+        self.overwrite, self.progress = overwrite, progress
+        self.state = part.state or {"file": 0, "missing": 0, "frames": 0, "broken": 0} | _FRESH
+        self.number = 0
 
-    state = part.state or {"next": 0, "seen": -1, "frames": 0, "broken": 0}
-    if part.state:
-        recogniser.restore(state["recogniser"])
-    start, seen = state["next"], state["seen"]
-    started = time.monotonic()
-    frames = read_frames(
-        capture,
-        every,
-        wanted=lambda frame: draw.on or frame >= start or frame == seen,
-        clock=(lambda: time.monotonic() - started) if is_camera(source) else None,
-    )
-    name = str(source).encode("utf-8", "backslashreplace").decode()
-    total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-    done, read = part.frames(), 0
-    with (
-        threads.made_ahead(frames) as ahead,
-        threads.done_behind(draw) as drawn,
-        tqdm(
-            total=-(-total // every) or None, desc="video", unit="frame", disable=not progress
-        ) as bar,
-    ):
-        for frame, seconds, ok, image in ahead:
-            if stop_after is not None and seconds >= stop_after:
-                break
-            bar.update()
-            read = frame + every
-            if frame < start:
-                if frame == seen:
-                    recogniser.see(image)
-                drawn((image, next(done)))
-                continue
-            at = {"source": name, "frame": frame, "seconds": seconds}
-            if ok:
-                rows = [at | row for row in recogniser.step(image, seconds)]
-                rows, seen = rows or [at | {"emotion": "", "note": "no face found"}], frame
-            else:
-                rows = [at | {"emotion": "", "note": "the frame can not be read"}]
-            state = {
-                "next": frame + 1,
-                "seen": seen,
-                "frames": state["frames"] + 1,
-                "broken": state["broken"] + (not ok),
-                "recogniser": recogniser.state(),
-            }
-            part.append(rows, state)
-            drawn((image, rows))
+    def counts(self):
+        """Return the counts for a table's `attrs`."""
+        names = {"frames": "frames", "broken": "broken_frames", "missing": "missing_frames"}
+        return {name: self.state[key] for key, name in names.items()}
+
+    def follow(self, source, copy, several):
+        """Take in one video, unless that was done before."""
+        number, self.number = self.number, self.number + 1
+        if number < self.state["file"]:
+            return
+        if copy is not None and not self.overwrite and not self.state["finishing"]:
+            _check_free([copy])
+        try:
+            with contextlib.ExitStack() as stack:
+                video = video_files.Video(source)
+                stack.callback(video.close)
+                if copy is not None:
+                    copy = video_copy.Copy(copy, video, self.start)
+                    stack.callback(copy.drop)
+                missing = self._frames(video, copy)
+                if not self.state["next"]:
+                    raise ValueError(f"{video.name} cannot be read: not one frame of it came.")
+                if copy is not None:
+                    self._go_on([], finishing=True)
+                    self.part.save()
+                    copy.finish()
+        except ValueError as error:
+            if not several:
+                if not self.state["next"]:
+                    self.part.remove()
+                raise
+            missing = 0
+            at = {"source": video_files.name_of(source), "frame": self.state["next"]}
+            self._go_on([at | {"seconds": 0.0, "emotion": "", "note": str(error)}])
+        missing += self.state["missing"]
+        self._go_on([], file=number + 1, missing=missing, **_FRESH)
+        self.recogniser.restart()
+
+    def _go_on(self, rows, **changes):
+        self.state = self.state | changes
+        self.part.append(rows, self.state)
+
+    def _frames(self, video, copy):
+        """Take in the frames of a video, and return how many are missing at its end."""
+        from tqdm import tqdm
+
+        first, seen = self.state["next"], self.state["seen"]
+        if self.state["recogniser"]:
+            self.recogniser.restore(self.state["recogniser"])
+        done = (rows for rows in self.part.frames() if rows[0]["source"] == video.name)
+        frames = video.frames(
+            start=self.start,
+            every=self.every,
+            wanted=lambda number: copy is not None or number >= first or number == seen,
+        )
+
+        def draw(item):
+            frame, rows = item
+            image = None if frame.image is None else drawing.annotate(frame.image, rows)
+            copy.write(frame, image)
+
+        expected = _expected(video, self.every, self.start, self.end)
+        with (
+            threads.made_ahead(frames) as ahead,
+            threads.done_behind(draw) as drawn,
+            tqdm(
+                total=expected, desc=Path(video.name).name, unit="frame", disable=not self.progress
+            ) as bar,
+            contextlib.suppress(*[KeyboardInterrupt] * video.live),
+        ):
+            for frame in ahead:
+                if self.end is not None and frame.seconds >= self.end:
+                    return 0
+                bar.update()
+                if frame.number < first:
+                    if frame.number == seen:
+                        self.recogniser.see(frame.image)
+                    rows = next(done)
+                else:
+                    rows = self._rows(video, frame)
+                if copy is not None:
+                    drawn((frame, rows))
+        return video.missing
+
+    def _rows(self, video, frame):
+        at = {
+            "source": video.name,
+            "frame": frame.number,
+            "seconds": round(frame.seconds, 6),
+            "timestamp": round(frame.timestamp, 6),
+        }
+        seen = self.state["seen"]
+        if frame.broken:
+            rows = [at | {"emotion": "", "note": "the frame is damaged"}]
         else:
-            missing = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) - read)
-            return _counts(state, missing)
-    return _counts(state, 0)
+            rows = [at | row for row in self.recogniser.step(frame.image, frame.seconds)]
+            rows, seen = rows or [at | {"emotion": "", "note": "no face found"}], frame.number
+        self._go_on(
+            rows,
+            next=frame.number + 1,
+            seen=seen,
+            frames=self.state["frames"] + 1,
+            broken=self.state["broken"] + frame.broken,
+            recogniser=self.recogniser.state(),
+        )
+        return rows
 
 
-def _counts(state, missing):
-    return {
-        "frames": state["frames"],
-        "broken_frames": state["broken"],
-        "missing_frames": missing,
-    }
+# What is known of a video of which nothing was read.
+_FRESH = {"next": 0, "seen": -1, "recogniser": None, "finishing": False}
 
 
-class _Drawing:
-    """Writes marked frames to a file of a temporary name, which it gets when all are there."""
-
-    def __init__(self, path, rate):
-        self.on = path is not None
-        self.path, self.rate, self.writer, self.last = path and Path(path), rate, None, None
-        # Not a new name each time: a killed run's file is written over by the next.
-        self.part = self.on and self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
-
-    def __call__(self, item):
-        import cv2
-
-        if not self.on:
-            return
-        image, rows = item
-        image = self.last if image is None else photos.annotate(image, rows)
-        if image is None:
-            return
-        self.last = image
-        if self.writer is None:
-            code = cv2.VideoWriter_fourcc(*CODECS[self.path.suffix.lower()])
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = image.shape[1], image.shape[0]
-            self.writer = cv2.VideoWriter(str(self.part), code, self.rate, size)
-            if not self.writer.isOpened():
-                raise ValueError(f"{self.path} can not be written: OpenCV refuses {size} pixels.")
-        self.writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-
-    def finish(self):
-        if self.writer is not None:
-            self.writer.release()
-            os.replace(self.part, self.path)
-            self.writer = None
+def _expected(video, every, start, end):
+    """Return how many frames will come, or `None` if the file does not say."""
+    length = video.length
+    if end is not None:
+        length = min(length or 1 << 60, round(end * video.rate))
+    return None if length is None else max(0, -(-(length - round(start * video.rate)) // every))
 
 
-@contextlib.contextmanager
-def _annotated(path, capture, every):
-    import cv2
+def _files(name, path, known, videos, usual):
+    """Return the file of one kind that is written for each video, or `None` for each.
 
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    drawing = _Drawing(path, (rate if 0 < rate <= 240 else 30.0) / every)
-    try:
-        yield drawing
-    finally:
-        capture.release()
-        if drawing.writer is not None:
-            drawing.writer.release()
-            drawing.part.unlink(missing_ok=True)
+    Args:
+        usual: Ending of the files in a folder, or `None` for a single video.
+    """
+    if path is None:
+        return [None] * len(videos)
+    path = Path(path)
+    if usual is None:
+        lookup(known, path.suffix.lower(), f"ending of {name} ({path})")
+        return [path]
+    if path.suffix.lower() in known or path.is_file():
+        raise ValueError(f"{name} must be a folder for several videos; got {path}.")
+    stems, files = [Path(video_files.name_of(video)).stem for video in videos], []
+    for number, stem in enumerate(stems):
+        again = stems[:number].count(stem)
+        files.append(path / f"{stem}{f'-{again + 1}' if again else ''}{usual}")
+    return files
 
 
-def _check_outputs(out, annotated, timeline, overwrite):
-    if out is not None:
-        photos.check_table_path(out, overwrite=overwrite)
-    for path, table, what in (
-        (annotated, CODECS, "an annotated video"),
-        (timeline, dict.fromkeys(FIGURES), "a timeline"),
-    ):
-        if path is None:
-            continue
-        lookup(table, Path(path).suffix.lower(), f"ending of {what} ({path})")
-        if Path(path).exists() and not overwrite:
+def _check_sources_stay(written, videos):
+    for path in written:
+        for video in videos:
+            if os.path.exists(video) and path.exists() and os.path.samefile(path, video):
+                raise ValueError(f"{path} is the video that is read: choose another name for it.")
+    if len({os.path.abspath(path) for path in written}) < len(written):
+        raise ValueError("two of the files to write have one name; give each its own.")
+
+
+def _check_free(paths):
+    for path in paths:
+        if path.exists():
             raise FileExistsError(f"{path} is there already; choose another name, or overwrite it.")
-
-
-def _identity(source):
-    if is_camera(source):
-        return f"camera {source} at {time.time()}"  # a camera's past does not come again
-    stat = os.stat(source)
-    return [os.path.abspath(source), stat.st_size, stat.st_mtime_ns]
 
 
 def _model_identity(predictor):
@@ -345,18 +378,16 @@ def _model_identity(predictor):
 
 def _save_timeline(table, path):
     from fer_lib import plots
-    from fer_lib.vision import episodes
 
-    path = Path(path)
-    figure = plots.timeline_figure(episodes.emotion_series(table), episodes.transitions(table))
+    figure = plots.timeline_figure(*episodes.lanes(table))
     plots.save_figure(figure, path.with_suffix(""), [path.suffix[1:]])
 
 
-def _warn_of_loss(source, counts):
+def _warn_of_loss(counts):
     broken, missing = counts["broken_frames"], counts["missing_frames"]
     if broken or missing:
         warnings.warn(
-            f"{source}: {broken} of {counts['frames']} frames can not be read, and it ends "
-            f"{missing} frames before the number that it promises.",
+            f"{broken} of {counts['frames']} frames are damaged, and {missing} are missing that "
+            "were promised after the last.",
             stacklevel=3,
         )

@@ -1,5 +1,6 @@
 """Live window: a camera's faces with their apparent emotions, and keys to keep some of it."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -8,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_lib import storage
 from fer_lib.emotions import COLOURS
-from fer_lib.vision import photos
+from fer_lib.vision import detection, drawing, face_table
 from fer_lib.vision.part_file import PartFile
 from fer_lib.vision.recogniser import Recogniser
-from fer_lib.vision.video import open_capture
 
 PAGE = "python -m fer_lib page shows the camera in a browser instead."
 KEYS = "Esc or q quit, s snapshot, r record table, m mirror"
@@ -28,7 +29,8 @@ def show_webcam(predictor, camera=0, *, detector="auto", folder=".", mirror=True
         camera: Number of the camera.
         detector: Key of `detection.DETECTORS`, or `"auto"`.
         folder: Where snapshots (key s) and recorded tables (key r) go; nothing else is kept.
-        mirror: Whether the picture is mirrored, as one sees oneself.
+        mirror: Whether the picture is shown mirrored, as one sees oneself. Tables are of the
+            camera's own picture either way.
         **options: Of `recogniser.Recogniser`.
 
     Returns:
@@ -60,13 +62,14 @@ class Session:
     Args:
         recogniser: `Recogniser`, or anything with its `step` and `predictor`.
         folder: Where snapshots and tables go.
-        mirror: Whether pictures are mirrored.
+        mirror: Whether pictures are shown mirrored; recorded boxes are the camera's.
     """
 
     def __init__(self, recogniser, *, folder=".", mirror=True):
         self.recogniser, self.folder, self.mirror = recogniser, Path(folder), mirror
         self.written, self.message = [], ""
         self._record, self._table, self._times, self._frame = None, None, [], 0
+        self._lock = contextlib.ExitStack()
         self._keys = {
             "s": self._snapshot,
             "r": self._toggle_record,
@@ -95,8 +98,6 @@ class Session:
 
     def picture(self, image, seconds):
         """Return a frame with its faces marked, and keep its rows if they are recorded."""
-        if self.mirror:
-            image = np.ascontiguousarray(image[:, ::-1])
         rows = self.recogniser.step(image, seconds)
         if self._record is not None:
             at = {"source": "camera", "frame": self._frame, "seconds": seconds}
@@ -104,6 +105,10 @@ class Session:
             self._record.append(found, None)
         self._frame += 1
         self._times = [*self._times[-29:], time.perf_counter()]
+        if self.mirror:
+            width = image.shape[1]
+            image = np.ascontiguousarray(image[:, ::-1])
+            rows = [row | {"x": width - row["x"] - row["width"]} for row in rows]
         return draw(image, rows, self.recogniser.predictor.label_set, self._status())
 
     def press(self, key, picture):
@@ -130,14 +135,16 @@ class Session:
     def _toggle_record(self, picture):
         if self._record is None:
             self._table = self._new("faces", ".csv")
+            self._lock.enter_context(storage.locked(self._table))
             self._record = PartFile(self._table, self.recogniser.predictor.label_set, {})
         else:
             self._save_record()
 
     def _save_record(self):
         if self._record is not None:
-            photos.save_table(self._record.table(), self._table)
+            face_table.save_table(self._record.table(), self._table)
             self._record.remove()
+            self._lock.close()
             self.written.append(self._table)
             self._record = None
 
@@ -155,7 +162,7 @@ class Camera:
     meanwhile are dropped and counted in `dropped`.
 
     Args:
-        capture: What `video.open_capture` returned, or anything with `read` and `release`.
+        capture: What `open_capture` returned, or anything with `read` and `release`.
         name: Of the camera, for messages.
         wait: Seconds without a frame after which the camera is taken to be gone.
     """
@@ -220,46 +227,103 @@ class Camera:
 
 
 def draw(image, rows, label_set, status=""):
-    """Return a picture with boxes, labels, and bars of each face's probabilities.
+    """Return a picture with boxes, labels, and bars of each face's probabilities beside it.
 
     Args:
         image: `uint8` array of shape `(height, width, 3)`, RGB.
         rows: The frame's rows, list of dicts by column.
         label_set: Emotion names.
-        status: Line for the upper left corner.
+        status: Line for the lower left corner.
 
     Returns:
-        `uint8` array, as high as `photos.annotate`'s and wider by a column of bars, which shows as
-        many faces as it has room for.
+        `uint8` array of the shape that `drawing.annotate` returns.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    picture = photos.annotate(image, rows)
+    picture = drawing.annotate(image, rows)
     height, width = picture.shape[:2]
-    side = max(150, width // 4)
-    canvas = np.full((height, width + side, 3), 24, np.uint8)
-    canvas[:, :width] = picture
-    canvas = Image.fromarray(canvas)
-    pen = ImageDraw.Draw(canvas)
-    line = max(8.0, min(16.0, height / 30))
+    fold = height // image.shape[0]
+    line = max(9.0, height / 45)
     font = ImageFont.load_default(line)
-    top = line / 2
-    for row in rows:
-        if top + (len(label_set) + 1) * line * 1.15 > height:
-            break
-        pen.text((width + line / 2, top), f"face {row['face']}", "white", font)
-        for number, emotion in enumerate(label_set, start=1):
-            y = top + number * line * 1.15
-            colour = COLOURS.get(emotion, "#8C8C8C")
-            start, full = width + 6 * line, side - 6.5 * line
-            pen.text((width + line / 2, y), emotion, "white", font)
-            box = (start, y + 2, start + max(1.0, full * row[emotion]), y + line - 1)
-            pen.rectangle(box, fill=colour)
-        top += (len(label_set) + 2) * line * 1.15
+    size = round(11 * line), round((len(label_set) + 0.6) * 1.15 * line)
+    faces = [
+        tuple(fold * row[name] for name in ("x", "y", "width", "height"))
+        for row in rows
+        if row.get("emotion")
+    ]
+    seen = [row for row in rows if row.get("emotion")]
+    canvas = Image.fromarray(picture)
+    pen, taken = ImageDraw.Draw(canvas, "RGBA"), []
+    for row, face in zip(seen, faces, strict=True):
+        others = [other for other in faces if other is not face]
+        corner = _free_corner(face, size, (width, height), [face, *others], taken)
+        taken.append((*corner, *size))
+        _draw_bars(pen, corner, size, row, label_set, line, font)
     if status:
         pen.text((line / 2, height - 1.6 * line), status, "white", font, stroke_width=1,
                  stroke_fill="black")  # fmt: skip
     return np.asarray(canvas)
+
+
+def _free_corner(face, size, picture, faces, taken):
+    """Return the upper left corner of a face's bars: beside it, over as little as can be."""
+    x, y, width, height = face
+    across, down = size
+    corners = [
+        (x + width + 4, y),
+        (x - across - 4, y),
+        (x + (width - across) // 2, y + height + 4),
+        (x + (width - across) // 2, y - down - 24),
+        (x + width + 4, y + height - down),
+        (x - across - 4, y + height - down),
+    ]
+    corners = [
+        (
+            min(max(0, left), max(0, picture[0] - across)),
+            min(max(0, top), max(0, picture[1] - down)),
+        )
+        for left, top in corners
+    ]
+
+    def hides(corner):
+        box = (*corner, *size)
+        return sum(_shared(box, other) for other in [*faces, *taken])
+
+    return min(corners, key=hides)
+
+
+def _shared(box, other):
+    """Return the pixels that two boxes have in common."""
+    across = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    down = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    return max(0, across) * max(0, down)
+
+
+def _draw_bars(pen, corner, size, row, label_set, line, font):
+    x, y = corner
+    pen.rectangle((x, y, x + size[0], y + size[1]), fill=(0, 0, 0, 140))
+    start, full = x + 5.2 * line, size[0] - 5.7 * line
+    for number, emotion in enumerate(label_set):
+        top = y + (0.3 + 1.15 * number) * line
+        pen.text((x + line / 3, top - 0.15 * line), emotion, "white", font)
+        end = start + max(1.0, full * row[emotion])
+        pen.rectangle((start, top, end, top + 0.85 * line), fill=COLOURS.get(emotion, "#8C8C8C"))
+
+
+def open_capture(camera):
+    """Return OpenCV's open capture of a camera's number.
+
+    Raises:
+        ValueError: If it cannot be opened.
+        ImportError: If OpenCV is missing.
+    """
+    capture = detection._opencv().VideoCapture(int(camera))
+    if not capture.isOpened():
+        raise ValueError(
+            f"Camera {camera} cannot be opened: is one connected, allowed for this user and not "
+            "in use by another program? Other cameras have other numbers (0, 1, …)."
+        )
+    return capture
 
 
 def open_window(title):

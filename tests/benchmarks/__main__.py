@@ -18,6 +18,7 @@ BENCHMARKS = {
     "synthetic_faces": "drawing synthetic faces",
     "frozen_layers": "frozen layers computed once against model.fit on the whole model",
     "whole_model": "training everything against the plain notebook way",
+    "training_step": "faces and arithmetic of a training step, network by network",
     "determinism": "what deterministic=True costs",
     "memory": "peak memory of loading and starting to train, against the plain notebook way",
     "inference": "exported files against model.predict",

@@ -66,7 +66,7 @@ def pictures():
     """Return the photographs and the frames of the clip: lists of (image, true, optional)."""
     import cv2
 
-    from fer_lib.vision.photos import read_photo
+    from fer_lib.vision.pictures import read_photo
 
     photos = [(read_photo(SHARED / "media" / name), true, []) for name, true in PHOTOS.items()]
     clip, frames = cv2.VideoCapture(str(SHARED / "media" / CLIP)), []
@@ -138,7 +138,7 @@ def main():
     """Measure and print."""
     import cv2
 
-    from fer_lib.vision import detection
+    from fer_lib.vision import detection, yunet
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="frames timed (15)")
@@ -148,7 +148,7 @@ def main():
     photos, frames = pictures()
     frame = cv2.resize(photos[0][0], (640, 480))
     faces = [sum(len(true) for _, true, _ in images) for images in (photos, frames)]
-    names = [n for n in detection.DETECTORS if n != "yunet" or detection.yunet_file()]
+    names = [n for n in detection.DETECTORS if n != "yunet" or yunet.yunet_file()]
     print(f"{'':14}{'photos, of ' + str(faces[0]):>20}{'clip, of ' + str(faces[1]):>20}")
     print("detector  side    found  false alarms  found  false alarms   wall ms   CPU ms")
     rows = []

@@ -13,12 +13,14 @@ import timing
 
 CODE = """
 import sys, time, keras
-from fer_lib import devices, models, synthetic
+from fer_lib.data import synthetic
+from fer_lib.models import classifier
+from fer_lib.training import devices
 if sys.argv[1] == "True":
     devices.make_deterministic()
 keras.utils.set_random_seed(0)
 faces = synthetic.make_faces(64)
-model = models.build_classifier("mobilenet_v2", weights=None, image_size=48)
+model = classifier.build_classifier("mobilenet_v2", weights=None, image_size=48)
 model.compile("adam", "categorical_crossentropy")
 for steps in map(int, sys.stdin):
     wall, cpu = time.perf_counter(), time.process_time()

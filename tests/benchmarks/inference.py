@@ -21,7 +21,7 @@ COLD = """
 import sys, time
 start = time.perf_counter()
 import numpy as np
-from fer_lib.export import load_predictor
+from fer_lib.inference.formats import load_predictor
 predictor = load_predictor(sys.argv[1])
 predictor.predict(np.zeros((1, *predictor.face_size), np.uint8))
 print(time.perf_counter() - start, time.process_time(), "tensorflow" in sys.modules)

@@ -55,9 +55,11 @@ def batches():
 model.fit(batches(), verbose=0)
 """
 OURS = """
-from fer_lib import feed, models, readers
-faces = readers.read(path)
-model = models.build_classifier("mobilenet_v2", weights=None, image_size=96)
+from fer_lib.data.readers import sources
+from fer_lib.models import classifier
+from fer_lib.training import feed
+faces = sources.read(path)
+model = classifier.build_classifier("mobilenet_v2", weights=None, image_size=96)
 fed = feed.Feed(
     model, faces.images, faces.images[:64], augmentation="standard", cache="auto", epochs=1, seed=0
 )

@@ -2,11 +2,12 @@
 
 python tests/benchmarks/peers.py [--full] [--json FILE] [--model NAME]
 
-Needs the peers' files in the folder that FER_PEERS names, or in `peers` of the one that FER_SHARED
-names. Each peer is called as its own project calls it, `model.predict` on one face, and at
-its best, `predict_on_batch` on 64. Ours is the shipped model or, with `--model`, another. With
-`--full` and FER-2013 at hand each one is also scored on PublicTest; the peers' own training rows
-are not known to us beyond what their authors say.
+Needs the peers' files in the folder that FER_PEERS names, or in `peers` of the one that
+FER_SHARED names. Each peer is called as its own project calls it, `model.predict` on one face,
+and at its best, `predict_on_batch` on 64; and once more converted to LiteRT, as ours is. Ours is
+the shipped model or, with `--model`, another. With `--full` and FER-2013 at hand each one is also
+scored on PublicTest; the peers' own training rows are not known to us beyond what their authors
+say.
 """
 
 import functools
@@ -43,6 +44,32 @@ def peer_ways(folder):
     return {name: way(peer) for name, peer in peers.find_peers(folder).items()}
 
 
+def litert_ways(folder):
+    """Return the same functions with the peers' models converted to LiteRT, on one thread.
+
+    Like is compared with like: ours answers by LiteRT as well.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from fer_lib.emotions import FER7, translate
+    from fer_lib.inference import litert, peers
+
+    def way(peer):
+        order = translate(FER7, peer.label_set)
+        shape = np.shape(peer.prepare(np.zeros((1, 48, 48), np.uint8)))[1:]
+        trained = [np.asarray(value) for value in peer.model.trainable_variables]
+        others = [np.asarray(value) for value in peer.model.non_trainable_variables]
+        traced = tf.function(
+            lambda face: peer.model.stateless_call(trained, others, face, training=False)[0],
+            input_signature=[tf.TensorSpec((None, *shape), tf.float32)],
+        )
+        network = litert.open_network(litert.convert(traced))
+        return lambda faces: network(np.asarray(peer.prepare(faces), np.float32))[:, order]
+
+    return {f"{name}, LiteRT": way(peer) for name, peer in peers.find_peers(folder).items()}
+
+
 def scored(name, predict, faces):
     """Return a row with the accuracy on labelled faces, its interval and macro-F1."""
     import numpy as np
@@ -73,7 +100,10 @@ def main():
     from fer_lib.inference.formats import load_predictor
 
     faces = synthetic.make_faces(140).images
-    ways = peer_ways(FOLDER) | {"ours": load_predictor(arguments.model).predict}
+    ways = peer_ways(FOLDER) | litert_ways(FOLDER)
+    one_thread = load_predictor(arguments.model, threads=1)
+    ways |= {"ours, one thread": one_thread.predict}
+    ways |= {"ours": load_predictor(arguments.model).predict}
     rows = []
     for count in (1, 64):
         batch = faces[:count]

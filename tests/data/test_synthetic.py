@@ -42,8 +42,8 @@ def test_the_same_arguments_draw_the_same_faces(faces):
 
 def test_the_first_pixels_are_the_same_on_every_machine():
     """Only exactly rounded operations touch the numbers, so one hash holds everywhere."""
-    assert make_faces(14, seed=0).content_hash == "d7972ca9d50b2d11"
-    assert make_faces(14, seed=0, blends=0.5).content_hash == "6c63761a696253b6"
+    assert make_faces(14, seed=0).content_hash == "6a4469ad253008cc"
+    assert make_faces(14, seed=0, blends=0.5).content_hash == "d6971bb9751aadec"
 
 
 @pytest.mark.parametrize("options", [{}, {"balanced": False}, {"blends": 0.4}])

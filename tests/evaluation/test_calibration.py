@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from fer_lib.evaluation import calibration, metrics
-from support.finished_runs import write_run
 
 
 @pytest.fixture
@@ -128,22 +127,3 @@ def test_a_temperature_needs_a_last_layer_to_lie_in():
     with pytest.raises(ValueError, match="positive number; got 0"):
         calibration.store_temperature(plain, 0)
     assert all((a == b).all() for a, b in zip(weights, plain.get_weights(), strict=True))
-
-
-def test_a_run_s_reliability_is_shown_before_and_after(tmp_path):
-    run = write_run(tmp_path, validation=True)
-    before, after = calibration.reliability_of(run).items()
-    assert before[0].startswith("as scored, ECE 0.") and after[0].startswith("temperature ")
-    assert before[1] == run.scores["test"]["reliability"]
-    assert sum(after[1]["n"]) == 140 and after[1] != before[1]
-
-
-def test_without_predictions_the_scores_tell_what_they_hold(tmp_path):
-    run = write_run(tmp_path)
-    assert len(calibration.reliability_of(run)) == 1  # no validation to fit on
-    (run.folder / "predictions.npz").unlink()
-    ((name, table),) = calibration.reliability_of(run).items()
-    value = run.scores["test"]["expected_calibration_error"]["value"]
-    assert name == f"as scored, ECE {value:.3f}" and table == run.scores["test"]["reliability"]
-    del run.scores["test"]["reliability"]
-    assert calibration.reliability_of(run) == {}

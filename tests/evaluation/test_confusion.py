@@ -33,6 +33,13 @@ def test_a_score_holds_the_same_as_its_matrix():
     assert scored["per_class"] == again
 
 
+def test_resamples_without_a_face_of_the_class_do_not_pull_its_interval_to_0():
+    counts = np.array([[700, 90, 0], [80, 400, 0], [0, 0, 3]])
+    of = confusion.per_class(counts, CLASSES)["disgust"]
+    assert of["n"] == 3 and of["f1"] == of["f1_low"] == of["f1_high"] == 1.0
+    assert of["recall_low"] == of["precision_low"] == 1.0
+
+
 def test_a_class_without_faces_is_0():
     of = confusion.per_class(np.array([[5, 0], [0, 0]]), ("happy", "sad"))["sad"]
     assert of["n"] == 0 and all(value == 0 for value in of.values())

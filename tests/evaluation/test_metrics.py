@@ -30,7 +30,7 @@ ORACLES = {
         labels, p.argmax(1), labels=np.unique(labels), average="macro"
     ),
     "macro_f1": lambda labels, p: sklearn.metrics.f1_score(
-        labels, p.argmax(1), labels=range(p.shape[1]), average="macro", zero_division=0
+        labels, p.argmax(1), labels=np.unique(labels), average="macro", zero_division=0
     ),
     # scikit-learn clips by the dtype it is given; ours always as for float32.
     "log_loss": lambda labels, p: sklearn.metrics.log_loss(
@@ -72,10 +72,11 @@ def test_every_metric_is_best_on_certain_and_right_probabilities(name):
     assert metrics.METRICS[name](labels, np.eye(7)[labels]) == pytest.approx(best, abs=1e-6)
 
 
-def test_an_absent_class_lowers_macro_f1_and_not_balanced_accuracy():
+def test_a_mean_over_classes_is_over_those_that_occur():
     labels = np.array([0, 1, 1])
     right = np.eye(4)[labels]
-    assert metrics.macro_f1(labels, right) == 0.5
+    assert metrics.macro_f1(labels, right) == 1.0
+    assert metrics.macro_f1(labels, np.eye(4)[[0, 1, 3]]) == pytest.approx((1 + 2 / 3) / 2)
     assert metrics.balanced_accuracy(labels, right) == 1.0
     assert metrics.confusion_matrix(labels, right).tolist() == [
         [1, 0, 0, 0],
@@ -111,7 +112,7 @@ def test_log_loss_is_the_same_for_both_float_dtypes_and_finite_for_a_certain_mis
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_the_fast_bootstrap_agrees_with_resampling_rows(name):
     labels, probabilities = predictions(n=120)
-    fast = metrics._bootstrap(labels, probabilities, 4000, seed=1)[name]
+    fast = metrics._bootstrap(labels, probabilities, metrics._MEANS, 4000, seed=1)[0][name]
     slow = bootstrap.resample_rows(metrics.METRICS[name], labels, probabilities, 4000, seed=2)
     if name == "expected_calibration_error":  # which resampling only raises
         value = metrics.expected_calibration_error(labels, probabilities)
@@ -189,7 +190,7 @@ def test_a_new_metric_is_scored_with_an_interval(monkeypatch):
 def test_one_face_is_enough():
     result = metrics.score([2], np.eye(7)[[2]], FER7, resamples=10)
     assert result["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert result["macro_f1"]["value"] == pytest.approx(1 / 7)
+    assert result["macro_f1"]["value"] == 1.0
 
 
 GOOD = np.full((2, 4), 0.25)
@@ -326,6 +327,58 @@ def test_a_paired_difference_is_that_of_resampled_rows():
     assert ends == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.1 * np.ptp(ends))
 
 
+def widths(scores):
+    named = {k: v for k, v in scores.items() if isinstance(v, dict) and "value" in v}
+    return np.array([v["high"] - v["low"] for v in named.values()])
+
+
+def test_copies_of_faces_do_not_narrow_an_interval_over_groups():
+    labels, first = predictions(n=150)
+    _, second = predictions(seed=1, n=150)
+    copies, four = np.tile(np.arange(150), 4), [np.tile(labels, 4)]
+    four += [np.tile(p, (4, 1)) for p in (first, second)]
+    for target in (None, first):  # also of votes
+        targets = None if target is None else np.tile(target, (4, 1))
+        whole = metrics.score(labels, first, FER7, targets=target, resamples=4000)
+        grouped = metrics.score(
+            *four[:2], FER7, targets=targets, groups=copies, resamples=4000, seed=1
+        )
+        assert grouped["groups"] == 150 and grouped["n"] == 600
+        assert widths(grouped) == pytest.approx(widths(whole), rel=0.1, abs=1e-12)
+    by_face = metrics.score(*four[:2], FER7, resamples=4000)
+    assert widths(by_face)[0] == pytest.approx(widths(whole)[0] / 2, rel=0.1)
+    recall = [
+        np.mean([of["recall_high"] - of["recall_low"] for of in scores["per_class"].values()])
+        for scores in (whole, grouped, by_face)
+    ]
+    assert recall[1] == pytest.approx(recall[0], rel=0.1) and recall[2] < 0.7 * recall[0]
+    paired = metrics.paired_difference(labels, first, second, resamples=4000)
+    grouped = metrics.paired_difference(*four, groups=copies, resamples=4000, seed=1)
+    assert widths(grouped) == pytest.approx(widths(paired), rel=0.1)
+
+
+def test_a_metric_of_ones_own_is_resampled_by_group_too(monkeypatch):
+    def misses(labels, probabilities):
+        return float((probabilities.argmax(1) != labels).mean())
+
+    monkeypatch.setitem(metrics.METRICS, "misses", misses)
+    labels, probabilities = predictions(n=50)
+    groups = np.arange(50) // 5
+    found = metrics.score(labels, probabilities, FER7, groups=groups, resamples=2000)
+    accuracy = found["accuracy"]
+    expected = [1 - accuracy["high"], 1 - accuracy["low"]]
+    assert [found["misses"]["low"], found["misses"]["high"]] == pytest.approx(expected, abs=0.03)
+
+
+def test_groups_that_do_not_fit_are_refused_and_one_group_resamples_faces():
+    labels, probabilities = predictions(n=50)
+    with pytest.raises(ValueError, match=r"groups must have shape \(50,\), one for each face"):
+        metrics.score(labels, probabilities, FER7, groups=np.arange(49))
+    plain = metrics.score(labels, probabilities, FER7, resamples=50)
+    one = metrics.score(labels, probabilities, FER7, groups=np.zeros(50), resamples=50)
+    assert one == plain and "groups" not in plain
+
+
 def test_a_paired_interval_is_narrower_than_the_scores_own():
     labels, first = predictions()
     second = first.copy()
@@ -341,6 +394,7 @@ def test_a_paired_interval_is_narrower_than_the_scores_own():
 
 
 def test_importing_metrics_loads_neither_scikit_learn_nor_scipy():
-    code = "import sys, fer_lib.metrics; print({'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
+    code = "import sys; from fer_lib.evaluation import metrics; "
+    code += "print({'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert output.stdout.strip() == "set()", output.stderr

@@ -7,7 +7,6 @@ import pytest
 
 from fer_lib import storage
 from fer_lib.data import synthetic
-from fer_lib.emotions import FER7
 from fer_lib.experiments import runs
 from fer_lib.experiments.experiment import Experiment
 from support.finished_runs import write_run
@@ -46,7 +45,7 @@ def test_the_scores_table_has_an_interval_for_each_headline_score(tmp_path):
     assert list(table.index) == list(runs.HEADLINE)
     assert list(table.columns) == [f"synthetic {s} (n = 140)" for s in ("test", "validation")]
     score = result.scores["test"]["macro_f1"]
-    expected = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+    expected = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
     assert table.loc["macro_f1"].iloc[0] == expected
 
 
@@ -144,61 +143,6 @@ def test_the_runs_table_tells_what_chooses_a_run_and_what_it_costs(tmp_path):
     assert (row.parameters, row.multiply_adds) == (1200, 34000)
 
 
-def test_runs_of_the_same_faces_are_put_side_by_side(tmp_path):
-    for seed in (0, 1):
-        write_run(tmp_path, seed=seed, answers=seed, validation=True)
-    found = runs.find_runs(tmp_path)
-    for split in ("test", "validation"):
-        labels, answers, label_set = runs.same_faces(found, split)
-        assert list(answers) == list(found) and label_set == FER7
-        for label, run in found.items():
-            np.testing.assert_array_equal(answers[label], run.predictions["probabilities"])
-        np.testing.assert_array_equal(labels, run.predictions["labels"])
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"shuffled": True}, "other ids of the faces"),
-        ({"label_set": FER7[::-1]}, "other emotions or another order of them"),
-        ({"validation": False}, "validation: the runs have other ids"),
-    ],
-)
-def test_runs_of_other_faces_are_told_apart(tmp_path, change, reason):
-    run = write_run(tmp_path / "a", validation=True)
-    other = write_run(tmp_path / "b", **{"validation": True} | change)
-    with pytest.raises(ValueError, match=reason):
-        runs.same_faces({"one": run, "two": other}, "validation")
-
-
-def test_other_labels_of_the_same_ids_are_told(tmp_path):
-    run, other = write_run(tmp_path / "a"), write_run(tmp_path / "b")
-    arrays = other.predictions | {"labels": (other.predictions["labels"] + 1) % 7}
-    np.savez(other.folder / "predictions.npz", **arrays)
-    found = {"one": run, "two": runs.load_run(other.folder)}
-    with pytest.raises(ValueError, match="two can not be compared with one .* other labels of"):
-        runs.same_faces(found)
-
-
-def test_comparable_runs_hold_predictions_of_the_same_faces(tmp_path):
-    found = {name: write_run(tmp_path / name) for name in ("a", "b", "bare")}
-    found["shuffled"] = write_run(tmp_path / "shuffled", shuffled=True)
-    (found["bare"].folder / "predictions.npz").unlink()
-    assert list(runs.comparable(found, "a")) == ["a", "b"]
-    assert list(runs.comparable(found, "shuffled")) == ["shuffled"]
-    assert runs.comparable(found, "bare") == {}
-    assert found["a"].has_predictions and not found["bare"].has_predictions
-
-
-def test_rivals_report_on_the_same_faces_and_come_best_first(tmp_path):
-    found = {name: write_run(tmp_path / name, validation=True) for name in "abcd"}
-    for name, value in zip("abcd", (0.5, 0.4, 0.6, 0.9), strict=True):
-        found[name].scores["validation"]["macro_f1"]["value"] = value
-    found["d"].scores["test_name"] = "other faces"
-    assert runs.rivals(found, "a") == ["c", "b"]
-    assert runs.rivals(found, "d") == []
-
-
 def test_mistakes_are_the_most_confident_ones_first(tmp_path):
     result, faces = write_run(tmp_path), synthetic.make_faces(140)
     faces = dataclasses.replace(faces, labels=result.predictions["labels"])
@@ -233,3 +177,44 @@ def test_a_run_saves_its_figures_with_it(tmp_path):
     assert result.save_figure(ax, "curves") is ax
     names = {path.name for path in (result.folder / "figures").iterdir()}
     assert names == {"curves.png", "curves.pdf"}
+
+
+DAMAGES = ["", "{", "{}", "[]", "null", '"text"', "\x00" * 40]
+
+
+@pytest.mark.parametrize("name", ["scores.json", "experiment.json", "history.csv"])
+@pytest.mark.parametrize("content", DAMAGES)
+def test_a_damaged_run_is_named_and_the_others_are_listed(tmp_path, name, content):
+    whole, broken = write_run(tmp_path), write_run(tmp_path, seed=1)
+    if (name, content) == ("experiment.json", "{}"):
+        content = '{"epochs": "many"}'  # an empty one is an experiment at its defaults
+    (broken.folder / name).write_text(content)
+    with pytest.warns(UserWarning, match=f"{broken.folder.name}/{name}"):
+        assert [run.folder for run in runs.find_runs(tmp_path).values()] == [whole.folder]
+    table = runs.runs_table(tmp_path).set_index("run")
+    assert table.state[whole.folder.name] == "finished"
+    assert table.state[broken.folder.name].startswith("damaged: ")
+    assert name in table.state[broken.folder.name]
+    assert len(runs.summary_table(table.reset_index())) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x00" * 100])
+def test_damaged_predictions_and_models_are_named(tmp_path, content):
+    result = write_run(tmp_path)
+    for name, read in (("predictions.npz", lambda run: run.predictions),):
+        (result.folder / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            read(runs.load_run(result.folder))
+
+
+def test_two_runs_of_one_name_are_both_listed(tmp_path):
+    first, second = (write_run(tmp_path / place, answers=n) for n, place in enumerate("ab"))
+    found = runs.find_runs(tmp_path)
+    assert {run.folder for run in found.values()} == {first.folder, second.folder}
+    assert sorted(name.rpartition("/")[2] for name in found) == ["a", "b"]
+    assert len(runs.runs_table(tmp_path)) == 2
+
+
+def test_a_run_shows_itself_in_a_line(tmp_path):
+    assert repr(write_run(tmp_path)).endswith(", finished)")
+    assert "not finished" in repr(write_run(tmp_path, seed=1, finished=False))

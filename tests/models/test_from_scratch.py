@@ -46,9 +46,25 @@ def test_cnn10_has_ten_normalised_convolutions_and_three_normalised_dense_layers
     assert [d.rate for d in names_of(model, keras.layers.Dropout)] == [0.4] * 3
 
 
-def test_mini_xception_and_ours_are_small():
-    assert build_classifier("mini_xception").count_params() < 60_000
-    assert build_classifier("se_resnet").count_params() <= 3_500_000
+@pytest.mark.parametrize(
+    "name, least, most",
+    [
+        ("mini_xception", 50_000, 60_000),
+        ("separable", 140_000, 180_000),
+        ("se_resnet", 1_500_000, 3_500_000),
+        ("resnet12", 1_000_000, 1_400_000),
+        ("resnet14", 1_400_000, 1_700_000),
+    ],
+)
+def test_a_network_is_as_large_as_it_is_said_to_be(name, least, most):
+    assert least < build_classifier(name).count_params() < most
+
+
+@pytest.mark.parametrize("layers_with_weights", [12, 14])
+def test_the_number_of_a_residual_network_counts_its_layers(layers_with_weights):
+    model = build_classifier(f"resnet{layers_with_weights}")
+    path = [c for c in convolutions(model) if c.kernel_size == (3, 3)]
+    assert len(path) + 1 == layers_with_weights
 
 
 @pytest.mark.parametrize("name", NETWORKS)

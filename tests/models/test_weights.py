@@ -119,6 +119,29 @@ def test_auto_is_resolved_to_what_can_be_had(fer_home, monkeypatch):
     assert resolve_auto("tiny", "Tiny", 1.0) == ("imagenet", "")
 
 
+def test_auto_is_resolved_without_building_a_network(monkeypatch):
+    asked = []
+
+    def build(**arguments):
+        raise AssertionError("a network was built")
+
+    def get_file(name, origin, cache_subdir):
+        asked.append(origin)
+        if "v2" not in name:
+            raise Exception(f"URL fetch failure on {origin}")  # as Keras says it
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    for application in ("MobileNet", "MobileNetV2"):
+        monkeypatch.setattr(keras.applications, application, build)
+    assert resolve_auto("mobilenet_v2", "MobileNetV2", 1.0) == ("imagenet", "")
+    name, notice = resolve_auto("mobilenet", "MobileNet", 0.75)
+    assert name is None and "RANDOM START" in notice and "URL fetch failure" in notice
+    assert [origin.rpartition("/")[2] for origin in asked] == [
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5",
+        "mobilenet_7_5_224_tf_no_top.h5",
+    ]
+
+
 def test_fer_weights_of_another_backbone_name_the_shipped_ones():
     with pytest.raises(FileNotFoundError, match=r"of tiny 1.0 are shipped \(those of mobilenet_v2"):
         find("fer")

@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgba
 
 from fer_lib import plots
 from fer_lib.emotions import COLOURS
+from fer_lib.plots.drawing import ACCENT
 
 IMAGES = np.random.default_rng(0).integers(1, 255, (5, 6, 4), dtype=np.uint8)
 MAPS = np.linspace(-2, 1, IMAGES.size, dtype=np.float32).reshape(IMAGES.shape)
@@ -17,6 +18,7 @@ AVERAGES = {
     "sad": {"map": MAPS[4], "face": IMAGES[4], "n": 1},
 }
 NAMES = ("sad", "happy", "fear")
+ANSWERS = [[0.2, 0.7, 0.1], [0.6, 0.1, 0.3]]
 TABLE = pd.DataFrame(
     {
         "model": ["ours", "ours", "theirs"],
@@ -37,6 +39,7 @@ DRAW = {
     "plot_maps": lambda **k: plots.plot_maps(IMAGES, MAPS, list("abcde"), **k),
     "plot_average_maps": lambda **k: plots.plot_average_maps(AVERAGES, **k),
     "plot_answer": lambda **k: plots.plot_answer(IMAGES[0], [0.2, 0.7, 0.1], NAMES, **k),
+    "plot_answers": lambda **k: plots.plot_answers(IMAGES[:2], ANSWERS, NAMES, **k),
     "plot_cross_table": lambda **k: plots.plot_cross_table(TABLE, **k),
 }
 
@@ -71,9 +74,18 @@ def test_colours_are_of_one_scale_and_fade_at_nothing():
 
 def test_the_scale_stands_beside_with_its_unit():
     (bar,) = plots.plot_maps(IMAGES, MAPS, label="logit").child_axes
-    assert bar.get_ylabel() == "logit" and bar.get_ylim() == (-2, 2)
+    assert bar.get_xlabel() == "logit" and bar.get_xlim() == (-2, 2)
     (bar,) = plots.plot_maps(IMAGES, abs(MAPS)).child_axes
-    assert bar.get_ylim() == (0, 2)
+    assert bar.get_xlim() == (0, 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_row_of_faces_keeps_its_size_under_a_long_scale():
+    label = "what the probability loses where the face is hidden, as a share of the most"
+    square = np.resize(IMAGES, (7, 8, 8)), np.resize(MAPS, (7, 8, 8))
+    ax = plots.plot_maps(*square, ["happy →\nhappy 0.9"] * 7, columns=7, label=label, title="x")
+    ax.figure.draw_without_rendering()
+    assert ax.get_window_extent().height > 1.2 * ax.figure.dpi
 
 
 def test_maps_of_zeros_are_drawn():
@@ -111,30 +123,33 @@ def test_an_answer_is_bars_from_the_surest_beside_the_face():
     np.testing.assert_array_equal(face.images[0].get_array(), IMAGES[0])
 
 
-def test_the_figure_says_of_how_many_faces_and_emotions_a_score_is():
-    ax = plots.plot_cross_table(TABLE)
-    assert [text.get_text().split("\n") for text in ax.texts] == [
-        ["0.620 [0.600, 0.640]", "3,589 faces, 7 emotions", "280 faces seen in training"],
-        [
-            "0.700 [0.680, 0.720]",
-            "927 faces, 6 emotions",
-            "faces left out: contempt (54)",
-            "answers removed: neutral",
-        ],
-        [
-            "0.600 [0.570, 0.630]",
-            "927 faces, 6 emotions",
-            "faces left out: contempt (54)",
-            "training faces not at hand",
-        ],
+def test_answers_are_the_best_three_of_each_face_beside_it():
+    ax = plots.plot_answers(IMAGES[:2], ANSWERS, NAMES, ["one", "two"])
+    for artist, image in zip(ax.images, IMAGES, strict=False):
+        np.testing.assert_array_equal(artist.get_array(), image)
+    assert texts(ax.texts) == [
+        *("one", "happy", "0.70", "sad", "0.20", "fear", "0.10"),
+        *("two", "sad", "0.60", "fear", "0.30", "happy", "0.10"),
     ]
-    assert [t.get_text() for t in ax.get_yticklabels()] == [
-        "ours\n(on fer2013)",
-        "theirs\n(on data not known)",
+    assert [bar.get_width() / 1.3 for bar in ax.patches[:3]] == pytest.approx([0.7, 0.2, 0.1])
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) for 2 images .* got \(2, 3\)"):
+        plots.plot_answers(IMAGES[:2], ANSWERS, NAMES[:2])
+
+
+def test_scores_across_data_sets_are_sorted_within_each_and_say_their_faces():
+    other = TABLE.assign(n=[3589, 981, 927], emotions=[7, 7, 6])
+    ax = plots.plot_cross_table(other, accent=["ours"])
+    assert texts(ax.get_yticklabels()) == ["ours", "ours (981 faces, 7 emotions)", "theirs"]
+    assert texts(ax.texts) == [
+        "FER-2013 PublicTest, 3,589 faces",
+        "0.620 [0.600, 0.640]",
+        "CK+, 927 faces",
+        "0.700 [0.680, 0.720]",
+        "0.600 [0.570, 0.630]",
     ]
-    assert [t.get_text() for t in ax.get_xticklabels()] == [
-        "FER-2013 PublicTest",
-        "ckplus, all of it",
-    ]
+    ours, _, theirs = (container[0] for container in ax.containers)
+    assert ours.get_color() == ACCENT != theirs.get_color()
+    low, high = ax.containers[2][2][0].get_segments()[0][:, 0]
+    assert (low, high) == pytest.approx((0.57, 0.63))
     with pytest.raises(ValueError, match="column 'f1'"):
         plots.plot_cross_table(TABLE, metric="f1")

@@ -15,6 +15,8 @@ from plots.test_explanations import DRAW as DRAW_EXPLANATIONS
 
 from fer_lib import plots
 from fer_lib.emotions import CKPLUS7, COLOURS, FER7, FERPLUS8
+from fer_lib.plots import drawing
+from fer_lib.plots.drawing import ACCENT
 
 IMAGES = np.random.default_rng(0).integers(1, 255, (5, 6, 4), dtype=np.uint8)
 COUNTS = {"training": {"angry": 1200, "happy": 30}, "test": {"angry": 7, "happy": 0}}
@@ -70,6 +72,7 @@ DRAW = {
     "plot_scores": lambda **k: plots.plot_scores(SCORES, **k),
     "plot_emotion_areas": lambda **k: plots.plot_emotion_areas(SERIES, **k),
     "plot_emotion_strip": lambda **k: plots.plot_emotion_strip(SERIES, **k),
+    "plot_lane": lambda **k: plots.plot_lane(SERIES, **k),
     "plot_transitions": lambda **k: plots.plot_transitions(FOLLOWS, **k),
     "plot_gaps": lambda **k: plots.plot_gaps([GAP], **k),
     **DRAW_DATA,
@@ -90,7 +93,7 @@ def lines(ax):
 
 
 def test_every_plot_function_is_covered_here():
-    assert set(DRAW) == {name for name in vars(plots) if name.startswith("plot_")}
+    assert set(DRAW) == {name for name in dir(plots) if name.startswith("plot_")}
 
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
@@ -211,7 +214,7 @@ def test_history_draws_both_curves_the_best_epoch_and_the_stage_change():
 def test_a_metric_of_validation_only_is_one_curve():
     ax = plots.plot_history(HISTORY.drop(columns="stage"), metric="macro_f1")
     assert legend(ax) == ["validation"]
-    assert ax.get_ylabel() == "macro f1"
+    assert ax.get_ylabel() == "macro-F1"
 
 
 def test_a_metric_or_epoch_that_is_not_there_is_named():
@@ -223,14 +226,29 @@ def test_a_metric_or_epoch_that_is_not_there_is_named():
         plots.plot_histories({"mine": HISTORY}, metric="auc")
 
 
-def test_histories_differ_by_more_than_colour():
+def test_histories_differ_by_more_than_colour_and_are_named_at_their_ends():
     flat = HISTORY.assign(val_accuracy=0.1)
-    ax = plots.plot_histories({"run a": HISTORY, "run b": flat})
+    ax = plots.plot_histories({"run a": HISTORY, "run b": flat}, accent=["run b"])
     a, b = ax.get_lines()
     assert list(a.get_ydata()) == list(HISTORY.val_accuracy) and set(b.get_ydata()) == {0.1}
     assert a.get_linestyle() != b.get_linestyle() and a.get_marker() != b.get_marker()
-    assert legend(ax) == ["run a", "run b"]
+    assert b.get_color() == ACCENT != a.get_color()
+    assert [text.xy for text in ax.texts] == [(4, 0.5), (4, 0.1)]
+    assert texts(ax.texts) == ["run a", "run b"] and ax.get_legend() is None
     assert ax.get_ylabel() == "validation accuracy"
+
+
+def test_names_at_the_side_do_not_overlap():
+    runs = {f"run {place}": HISTORY.assign(val_accuracy=0.5 + place / 1000) for place in range(8)}
+    ax = plots.plot_histories(runs)
+    ax.figure.draw_without_rendering()
+    # Of an annotation with a line, the extent holds the line too.
+    heights = sorted(text.get_position()[1] for text in ax.texts)
+    high = ax.texts[0].get_fontsize() * ax.figure.dpi / 72 / ax.get_window_extent().height
+    assert np.diff(heights).min() >= high
+    assert [text.get_text() for text in sorted(ax.texts, key=lambda t: t.get_position()[1])] == [
+        *runs
+    ]
 
 
 @pytest.mark.parametrize("label_set", [FER7, FERPLUS8, CKPLUS7], ids=len)
@@ -257,80 +275,142 @@ def test_a_confusion_of_another_size_is_named():
         plots.plot_confusion(np.eye(8), FER7)
 
 
-def test_class_f1_bars_start_at_zero_in_the_emotions_colours():
-    ax = plots.plot_class_f1(F1)
-    assert [bar.get_height() for bar in ax.patches] == [0.25, 0.75]
-    assert [bar.get_y() for bar in ax.patches] == [0, 0] and ax.get_ylim()[0] == 0
-    assert [bar.get_facecolor() for bar in ax.patches] == [to_rgba(COLOURS[name]) for name in F1]
-    assert texts(ax.get_xticklabels()) == list(F1)
-    assert texts(ax.texts) == ["0.25", "0.75"]
+def spans(container, across=0):
+    """The ends of the intervals of an ErrorbarContainer."""
+    return [segment[:, across].tolist() for segment in container[2][0].get_segments()]
+
+
+def test_class_f1_is_dots_with_intervals_the_best_emotion_on_top():
+    ax = plots.plot_class_f1(
+        {"angry": {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.7}, "happy": {"f1": 0.75}}
+    )
+    (container,) = ax.containers
+    assert container[0].get_xydata().tolist() == [[0.75, 0], [0.5, 1]]
+    assert np.allclose(spans(container), [[0.75, 0.75], [0.4, 0.7]])
+    assert texts(ax.get_yticklabels()) == ["happy", "angry"] and ax.yaxis_inverted()
+    assert texts(ax.texts) == ["0.75", "0.50"] and ax.get_xlim() == (0, 1)
     assert ax.get_legend() is None
 
 
 def test_class_f1_takes_several_runs_that_may_lack_an_emotion():
     ax = plots.plot_class_f1({"one": F1, "two": {"happy": 0.5, "contempt": 0.1}})
-    assert texts(ax.get_xticklabels()) == ["angry", "happy", "contempt"]
-    assert [text for text in texts(ax.texts) if text] == ["0.25", "0.75", "0.50", "0.10"]
+    assert texts(ax.get_yticklabels()) == ["happy", "angry", "contempt"]
+    assert texts(ax.texts) == ["0.75", "0.25", "0.50", "0.10"]
     assert legend(ax) == ["one", "two"]
-
-
-def test_class_f1_bars_carry_their_intervals():
-    ax = plots.plot_class_f1(
-        {"angry": {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.7}, "happy": {"f1": 0.0}}
-    )
-    (container,) = (c for c in ax.containers if hasattr(c, "patches"))
-    _, _, (bars,) = container.errorbar
-    spans = [segment[:, 1] for segment in bars.get_segments()]
-    assert np.allclose(spans, [[0.4, 0.7], [0, 0]])
-    assert texts(ax.texts) == ["0.50", "0.00"]
+    one, two = (container[0] for container in ax.containers)
+    assert one.get_color() == ACCENT != two.get_color() and one.get_marker() != two.get_marker()
 
 
 def test_scores_are_dots_with_intervals_and_numbers_from_the_top():
     ax = plots.plot_scores(SCORES)
-    (container,) = ax.containers
-    dots, _, (bars,) = container
-    assert dots.get_xydata().tolist() == [[0.5, 0], [0.6, 1]]
-    spans = [segment[:, 0] for segment in bars.get_segments()]
-    assert np.allclose(spans, [[0.48, 0.51], [0.58, 0.61]])
+    assert [c[0].get_xydata().tolist() for c in ax.containers] == [[[0.5, 0]], [[0.6, 1]]]
+    assert np.allclose([spans(c)[0] for c in ax.containers], [[0.48, 0.51], [0.58, 0.61]])
     assert texts(ax.get_yticklabels()) == ["small", "large"] and ax.yaxis_inverted()
     assert texts(ax.texts) == ["0.500 [0.480, 0.510]", "0.600 [0.580, 0.610]"]
     assert ax.get_xlabel() == "accuracy"
 
 
-def test_a_confusion_difference_is_in_points_of_each_true_class():
+def test_one_run_can_stand_out():
+    ax = plots.plot_scores(SCORES, accent=["large"])
+    small, large = (container[0].get_color() for container in ax.containers)
+    assert large == ACCENT != small
+    assert [text.get_color() for text in ax.texts] == [small, large]
+
+
+def test_a_confusion_difference_is_in_points_of_each_true_class_on_a_fixed_scale():
     ax = plots.plot_confusion_difference(
-        [[8, 2, 0], [0, 0, 0], [1, 0, 199]], [[5, 5, 0], [1, 1, 0], [0, 0, 2]], "abc"
+        [[80, 20, 0], [0, 0, 0], [1, 0, 199]], [[50, 50, 0], [1, 1, 0], [0, 0, 20]], "abc"
     )
-    expected = ["+30", "-30", "+0", "–", "–", "–", "+0", "+0", "+0"]
-    assert texts(ax.texts) == expected  # half a point more is neither +1 nor -0
-    low, high = ax.collections[0].get_clim()
-    assert -low == high == 30
+    # Half a point more is neither +1 nor -0.
+    assert texts(ax.texts) == ["+30", "-30", "·", "–", "–", "–", "·", "·", "·"]
+    assert ax.collections[0].get_clim() == (-20, 20)
     with pytest.raises(ValueError, match=r"\(2, 2\) for 2 emotions; got \(3, 3\)"):
         plots.plot_confusion_difference(np.eye(2), np.eye(3), "ab")
 
 
-def test_cost_is_where_a_run_stands_with_its_interval():
+def test_differences_of_confusions_within_noise_are_not_coloured():
+    ax = plots.plot_confusion_difference([[54, 2], [5, 5]], [[52, 4], [5, 5]], "ab")
+    assert texts(ax.texts) == ["+4", "-4", "·", "·"]
+    assert not np.asarray(ax.collections[0].get_array()).any()
+
+
+def test_intervals_of_shares_are_those_of_scipy():
+    from scipy.stats import binomtest
+
+    found = drawing.wilson(np.array([0.0, 0.3, 1.0]), np.array([5, 40, 7]))
+    for (low, high), k, n in zip(found.T, (0, 12, 7), (5, 40, 7), strict=True):
+        assert np.allclose((low, high), binomtest(k, n).proportion_ci(method="wilson"), atol=1e-4)
+
+
+def test_cost_is_where_a_run_stands_with_its_interval_and_name():
     ax = plots.plot_cost(SCORES, COSTS, label="minutes of training")
     points = [container[0].get_xydata().tolist() for container in ax.containers]
     assert points == [[[3.5, 0.5]], [[40, 0.6]]]
-    spans = [container[2][0].get_segments()[0][:, 1] for container in ax.containers]
-    assert np.allclose(spans, [[0.48, 0.51], [0.58, 0.61]])
-    assert legend(ax) == ["small", "large"]
+    found = [spans(container, across=1)[0] for container in ax.containers]
+    assert np.allclose(found, [[0.48, 0.51], [0.58, 0.61]])
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [
+        ("small", (3.5, 0.5)),
+        ("large", (40, 0.6)),
+    ]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("minutes of training", "accuracy")
     assert ax.get_xlim()[0] == 0
     assert plots.plot_cost(SCORES, COSTS, label="parameters", log=True).get_xscale() == "log"
 
 
-def test_reliability_is_accuracy_over_confidence_above_shares_of_faces():
+def test_reliability_is_accuracy_over_confidence_with_intervals_above_counts_of_faces():
     ax = plots.plot_reliability(RELIABILITY | {"after": RELIABILITY["before"]})
-    drawn = lines(ax)
-    assert drawn["before"].get_xydata().tolist() == [[0.55, 0.5], [0.9, 0.6]]
-    assert drawn["calibrated"].get_xydata().tolist() == [[0, 0], [1, 1]]
-    assert drawn["before"].get_linestyle() != drawn["after"].get_linestyle()
-    assert [bar.get_height() for bar in ax.patches] == [0.75, 0.25] * 2
-    assert [bar.get_x() for bar in ax.patches] == [0.4, 0.8] * 2
+    assert lines(ax)["calibrated"].get_xydata().tolist() == [[0, 0], [1, 1]]
+    before, after = (container for container in ax.containers if container.get_label())
+    assert before[0].get_xydata().tolist() == [[0.55, 0.5], [0.9, 0.6]]
+    assert before[0].get_linestyle() != after[0].get_linestyle()
+    assert after[0].get_color() == ACCENT
+    (low, high), _ = spans(before, across=1)
+    assert low == pytest.approx(0.332, abs=0.001) and high == pytest.approx(0.668, abs=0.001)
+    (strip,) = ax.child_axes
+    assert [bar.get_height() for bar in strip.patches] == [30, 10] * 2
+    assert [bar.get_x() for bar in strip.patches] == [0.4, 0.8] * 2
     assert ax.get_xlim() == (0, 1) and ax.get_ylim()[0] == 0
     assert legend(ax) == ["calibrated", "before", "after"]
+
+
+def test_a_title_is_no_wider_than_its_figure():
+    title = "FER-2013 PublicTest of a run with a name that says all of its many parameters"
+    ax = plots.plot_confusion(np.eye(2, dtype=int), ["a", "b"], title=title)
+    ax.figure.draw_without_rendering()
+    assert "\n" in ax.get_title() and ax.get_title().replace("\n", " ") == title
+    assert ax.title.get_window_extent().width < ax.figure.bbox.width * 1.1
+
+
+def test_runs_are_named_by_what_differs():
+    base = {"backbone": "mobilenet_v2", "unfreeze": "all", "image_size": 48, "dataset": "a"}
+    settings = {
+        "one": base,
+        "two": base | {"unfreeze": "top", "mixing": "mixup"},
+        "three": base | {"distill_from": "runs/x", "dataset": "b"},
+    }
+    assert plots.names_by_difference(settings) == {
+        "one": "all",
+        "two": "top + mixup",
+        "three": "all + teachers on b",
+    }
+
+
+def test_a_title_is_a_run_s_name_and_twins_are_told_apart():
+    settings = {
+        "one": {"backbone": "x", "title": "mine", "dropout": 0.1},
+        "two": {"backbone": "x", "dropout": 0.2, "results_dir": "a"},
+        "three": {"backbone": "x", "dropout": 0.4, "results_dir": "b"},
+        "four": {"backbone": "y"},
+        "five": {"backbone": "y"},
+    }
+    assert list(plots.names_by_difference(settings).values()) == [
+        "mine",
+        "x, dropout 0.2",
+        "x, dropout 0.4",
+        "four",
+        "five",
+    ]
+    assert plots.names_by_difference({"alone": {"backbone": "x"}}) == {"alone": "alone"}
 
 
 def test_roc_and_precision_recall_name_each_emotion_with_its_area():

@@ -29,8 +29,8 @@ from fer_lib import storage
 from fer_lib.data.readers import cache
 from fer_lib.sweeps import local
 from fer_lib.sweeps.grid import make_grid
-from fer_lib.sweeps.points import state, sweep_folder, write_points
-from fer_lib.vision import detection
+from fer_lib.sweeps.points import points_file, state, sweep_folder, write_points
+from fer_lib.vision import yunet
 
 TEMPORARY = "????????."  # what storage.replacing puts before a name, after a dot
 
@@ -122,13 +122,13 @@ def soak_downloading(folder, kills):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/file.onnx"
-        weights = detection.Weights(path.name, (url,), hashlib.sha256(content).hexdigest())
+        weights = yunet.Weights(path.name, (url,), hashlib.sha256(content).hexdigest())
         while killed < kills:
             path.unlink(missing_ok=True)
-            killed += not kill_after(lambda: detection.fetch(weights, path.parent), 0.4)
+            killed += not kill_after(lambda: yunet.fetch(weights, path.parent), 0.4)
             if path.exists() and path.read_bytes() != content:
                 raise ValueError(f"{path} was taken for whole")
-        if detection.fetch(weights, path.parent).read_bytes() != content:
+        if yunet.fetch(weights, path.parent).read_bytes() != content:
             raise ValueError("the download after the kills is not the file")
         server.shutdown()
     return killed
@@ -189,7 +189,7 @@ def soak_sweeping(folder, kills):
         results = folder / f"sweep{killed}"
         fixed = {"dataset": "synthetic", "weights": None, "results_dir": str(results)}
         grid = make_grid(fixed | {"dropout": [0.1, 0.2]}, seeds=3)
-        write_points(local.points_file(grid), grid.points, notices=[])
+        write_points(points_file(grid), grid.points, notices=[])
         storage.write_json(results / "behaviour.json", {"seconds": 1})
         finished = False
         while not finished:

@@ -12,7 +12,7 @@ CODE = (
 import dataclasses, json, os, time
 from pathlib import Path
 from fer_lib import storage
-from fer_lib.experiment import Experiment
+from fer_lib.experiments.experiment import Experiment
 
 names = [field.name for field in dataclasses.fields(Experiment)]
 this = Experiment(**{name: globals()[name] for name in names})

@@ -80,7 +80,7 @@ def test_a_point_named_twice_is_there_once():
         ("seeds: 0", "seeds is how many there are, 1 for seed 0 alone"),
         ("{seeds: 2, parameters: {seed: 1}}", "not both"),
         ("[a", "not valid YAML"),
-        ("text", "must hold parameters"),
+        ("text", "must hold names with values"),
     ],
 )
 def test_a_grid_that_can_not_be_meant_is_refused(text, message, tmp_path):

@@ -1,4 +1,4 @@
-"""sweep and point: each point of a grid once, through papermill, whatever happens meanwhile."""
+"""Local: each point of a grid once, through papermill, whatever happens meanwhile."""
 
 import json
 import os
@@ -9,14 +9,16 @@ import threading
 import time
 
 import nbformat
-import numpy as np
-import pandas as pd
 import pytest
 
 from fer_lib import storage
 from fer_lib.sweeps import local, slurm
 from fer_lib.sweeps import points as points_module
 from fer_lib.sweeps.grid import make_grid
+from fer_lib.sweeps.points import points_file, prepare
+from fer_lib.sweeps.summary import collect, status
+from fer_lib.sweeps.worker import BUSY, command
+from support.grids import tiny_grid, write_results
 from support.places import ROOT, write_fer2013_csv
 from support.stub_notebook import child_processes, executions, write_stub
 
@@ -24,12 +26,6 @@ from support.stub_notebook import child_processes, executions, write_stub
 @pytest.fixture
 def stub(tmp_path):
     return write_stub(tmp_path / "stub.ipynb")
-
-
-def tiny_grid(tmp_path, **parameters):
-    """A grid of synthetic runs with a random start, for the stub."""
-    fixed = {"dataset": "synthetic", "weights": None, "results_dir": str(tmp_path / "runs")}
-    return make_grid(fixed | {"dropout": [0.1, 0.2]} | parameters, seeds=2)
 
 
 def behave(tmp_path, **how):
@@ -74,7 +70,7 @@ def test_points_run_once_and_leave_run_notebook_and_log(tmp_path, stub):
 
     states, shown = run_here(grid, stub)
     assert len(executions(grid.results_dir)) == 4 and "4 points, 0 to run" in shown[-1]
-    table = local.status(grid)
+    table = status(grid)
     assert table.columns.tolist() == ["run", "dropout", "seed", "state", "epochs", "details"]
     assert table.epochs.tolist() == ["1 of 15"] * 4
 
@@ -86,7 +82,7 @@ def test_what_failed_is_named_and_run_again_alone(tmp_path, stub):
     states, shown = run_here(grid, stub)
     assert list(states.values()) == ["finished", "failed"]
     assert any("failed after" in line and "seed 1 was told to fail" in line for line in shown)
-    table = local.status(grid)
+    table = status(grid)
     assert table.state.tolist() == ["finished", "failed"]
     assert "seed 1 was told to fail" in table.details[1]
     failed = points_module.point_file(grid.points[1], ".failed.ipynb")
@@ -104,7 +100,7 @@ def test_what_failed_is_named_and_run_again_alone(tmp_path, stub):
 def test_two_sweeps_at_once_run_each_point_once(tmp_path, stub):
     grid = tiny_grid(tmp_path)
     behave(tmp_path, seconds=1)
-    local.prepare(grid)
+    prepare(grid)
     both = [threading.Thread(target=run_here, args=(grid, stub)) for _ in range(2)]
     for thread in both:
         thread.start()
@@ -112,18 +108,19 @@ def test_two_sweeps_at_once_run_each_point_once(tmp_path, stub):
         thread.join()
     ran = executions(grid.results_dir)
     assert len(ran) == len(set(ran)) == 4
-    wait_for(lambda: set(local.status(grid).state) == {"finished"})
+    wait_for(lambda: set(status(grid).state) == {"finished"})
 
 
 def sweep_process(tmp_path, stub):
     """Start the sweep of `tiny_grid` in a process of its own, with a Ctrl-C of its own."""
+    folders = [str(ROOT / "tests"), str(ROOT / "tests" / "sweeps")]
     code = (
-        f"import sys; sys.path[:0] = [{str(ROOT / 'tests')!r}]\n"
-        "import signal; from pathlib import Path; import test_sweep\n"
+        f"import sys; sys.path[:0] = {folders!r}\n"
+        "import signal; from pathlib import Path; import test_local\n"
         # A shell's background jobs inherit that they ignore Ctrl-C.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"folder = Path({str(tmp_path)!r})\n"
-        f"test_sweep.run_here(test_sweep.tiny_grid(folder), {str(stub)!r})\n"
+        f"test_local.run_here(test_local.tiny_grid(folder), {str(stub)!r})\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code], start_new_session=True, stderr=subprocess.PIPE, text=True
@@ -134,7 +131,7 @@ def sweep_process(tmp_path, stub):
 def test_ctrl_c_stops_the_runs_and_the_next_sweep_goes_on(tmp_path, stub):
     grid = tiny_grid(tmp_path)
     behave(tmp_path, seconds=60)
-    local.prepare(grid)
+    prepare(grid)
     process = sweep_process(tmp_path, stub)
     wait_for(lambda: len(list(grid.results_dir.glob("*/experiment.json"))) == 2)  # they have begun
     running = [p for p in grid.points if points_module.state(p) == "running"]
@@ -152,14 +149,14 @@ def test_ctrl_c_stops_the_runs_and_the_next_sweep_goes_on(tmp_path, stub):
 def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     grid = tiny_grid(tmp_path, dropout=0.1)
     behave(tmp_path, seconds_after=60)  # killed after its scores, before its notebook
-    experiment = local.prepare(grid)[0][0]
-    command = points_module.command(local.points_file(grid), 0, stub)
-    process = subprocess.Popen(command, start_new_session=True)
+    experiment = prepare(grid)[0][0]
+    words = command(points_file(grid), 0, stub)
+    process = subprocess.Popen(words, start_new_session=True)
     wait_for(lambda: points_module.is_finished(experiment))
     assert points_module.state(experiment) == "running"
     assert f"process {process.pid}" in points_module.details(experiment)
-    again = subprocess.run(command)
-    assert again.returncode == points_module.BUSY
+    again = subprocess.run(words)
+    assert again.returncode == BUSY
     process.kill()
     process.wait()
     assert points_module.state(experiment) == "running"  # its kernel may still be there
@@ -187,17 +184,17 @@ def test_auto_is_settled_once_for_the_whole_sweep(tmp_path, stub, monkeypatch):
 
     monkeypatch.setattr(catalogue, "resolve_auto", lambda: ("synthetic", "None of the real ones."))
     grid = tiny_grid(tmp_path, dataset="auto")
-    experiments, notices = local.prepare(grid)
+    experiments, notices = prepare(grid)
     assert notices == ["None of the real ones."]
     assert {e.dataset for e in experiments} == {"synthetic"}
     monkeypatch.setattr(catalogue, "resolve_auto", lambda: ("fer2013", ""))
-    assert local.prepare(grid) == (experiments, notices)
+    assert prepare(grid) == (experiments, notices)
 
 
 def test_points_of_another_version_are_refused_by_name(tmp_path, stub):
     grid = tiny_grid(tmp_path)
-    local.prepare(grid)
-    path = local.points_file(grid)
+    prepare(grid)
+    path = points_file(grid)
     content = json.loads(path.read_text())
     content["points"][0]["zoom"] = 1
     path.write_text(json.dumps(content))
@@ -250,53 +247,6 @@ def test_workers_get_a_share_of_cores_and_their_own_gpu(monkeypatch):
         local._slots(0, None, gib, [], 9)
 
 
-def write_results(grid, validation, test):
-    """Write a finished run for each point, with these scores."""
-    for p, chosen, reported in zip(grid.points, validation, test, strict=True):
-        folder = grid.results_dir / p.name
-        storage.write_json(folder / "experiment.json", p.identity())
-        (folder / "history.csv").write_text(f"epoch,seconds\n1,{chosen}\n")
-        scores = {"weights": "random start", "best_epoch": 1}
-        for split, value in (("validation", chosen), ("test", reported)):
-            one = {"value": value, "low": 0, "high": 1}
-            names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
-            scores |= {f"{split}_name": split, split: dict.fromkeys(names, one) | {"n": 7}}
-        storage.write_json(folder / "scores.json", scores)
-
-
-def test_the_summary_is_mean_and_sd_over_seeds_with_the_best_chosen_on_validation(tmp_path):
-    grid = tiny_grid(tmp_path, backbone=["mobilenet", "mobilenet_v2"])
-    points = [(p.backbone, p.dropout) for p in grid.points]
-    assert points[0] == points[1] == ("mobilenet", 0.1)  # seeds vary fastest
-    validation = [0.3, 0.5, 0.6, 0.4, 0.9, 0.1, 0.2, 0.6]
-    test = [0.9, 0.7, 0.1, 0.3, 0.2, 0.4, 0.8, 0.6]
-    write_results(grid, validation, test)
-    table = local.collect(grid, tmp_path / "table.csv")
-    assert table.run.tolist() == [p.name for p in grid.points]
-    assert table.validation_macro_f1.tolist() == validation and table.accuracy.tolist() == test
-    assert "minutes" not in table
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "table.csv")[["run", "accuracy"]], table[["run", "accuracy"]]
-    )
-    summary = local.summarise(table, "backbone")
-    assert summary.seeds.tolist() == [2] * 4
-    assert set(summary) >= {"backbone", "dropout", "best"} and "epochs" not in summary
-    np.testing.assert_allclose(summary.accuracy, [0.8, 0.2, 0.3, 0.7])
-    np.testing.assert_allclose(summary.accuracy_sd, np.sqrt([0.02, 0.02, 0.02, 0.02]))
-    np.testing.assert_allclose(summary.validation_macro_f1, [0.4, 0.5, 0.5, 0.4])
-    assert summary.best.tolist() == [False, True, True, False]  # not the best on test
-    assert local.summarise(table).best.sum() == 1
-    over_splits = table.rename(columns={"seed": "split_seed"})
-    pd.testing.assert_frame_equal(local.summarise(over_splits, "backbone"), summary)
-    with pytest.raises(ValueError, match="did you mean 'backbone'"):
-        local.summarise(table, "bakbone")
-
-
-def test_an_empty_sweep_is_said_to_be_empty(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No point of the grid is finished"):
-        local.collect(tiny_grid(tmp_path))
-
-
 @pytest.mark.slow
 def test_a_sweep_runs_the_real_notebook(tmp_path, tiny, tiny_in_kernels):
     data = write_fer2013_csv(tmp_path / "fer2013.csv")
@@ -311,7 +261,7 @@ def test_a_sweep_runs_the_real_notebook(tmp_path, tiny, tiny_in_kernels):
         }
     )
     assert set(run_here(grid, None)[0].values()) == {"finished"}
-    table = local.collect(grid)
+    table = collect(grid)
     assert table.n[0] > 0 and table.state[0] == "finished"
     assert "loss.png" in os.listdir(grid.results_dir / grid.points[0].name / "figures")
 
@@ -369,7 +319,7 @@ def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub
     slurm.submit(grid, requeue=False, **options)
     words = (tmp_path / "words").read_text().splitlines()
     assert "--array=0,3%3" in words and "--no-requeue" in words
-    assert local.status(grid, slurm.queued(grid)).state.tolist() == [
+    assert status(grid, slurm.queued(grid)).state.tolist() == [
         "missing",
         "finished",
         "queued",

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 from fer_lib import storage
-from fer_lib.sweeps import locks, points, slurm
+from fer_lib.experiments import locks
+from fer_lib.sweeps import points, slurm
 from fer_lib.sweeps.grid import make_grid
-from fer_lib.sweeps.local import collect, prepare, run, status
+from fer_lib.sweeps.local import run
+from fer_lib.sweeps.points import prepare
+from fer_lib.sweeps.summary import collect, status
 from support import slurm_cluster as cluster
 from support.places import ROOT, write_fer2013_csv
 from support.stub_notebook import executions, write_stub

@@ -77,8 +77,9 @@ def test_determinism_is_refused_where_it_can_not_be_had():
 
 CODE = """
 import sys
-from fer_lib import runner, synthetic
-from fer_lib.experiment import Experiment
+from fer_lib.data import synthetic
+from fer_lib.experiments import runner
+from fer_lib.experiments.experiment import Experiment
 from tensorflow.python.framework import config
 from support.tiny_backbone import installed
 
@@ -106,3 +107,25 @@ def test_a_deterministic_run_has_the_same_scores_twice(tmp_path):
     assert done.stdout.strip().endswith("True")
     one, two = (next(folder.glob("*/scores.json")).read_bytes() for folder in folders)
     assert one == two
+
+
+@pytest.mark.parametrize(
+    "flags, dense, quick",
+    [
+        ("fma avx2 avx512f avx512_bf16", True, True),
+        ("avx2 amx_bf16 amx_tile", True, True),
+        ("avx2 amx_bf16 amx_tile", False, False),
+        ("fma avx2", True, False),
+        ("avx512_bf16x", True, False),
+    ],
+)
+def test_bfloat16_is_taken_where_processor_and_network_gain_by_it(
+    tmp_path, monkeypatch, flags, dense, quick
+):
+    monkeypatch.setattr(devices, "on_gpu", lambda: False)
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor : 0\nflags : {flags}\n")
+    assert devices.quick_in_bfloat16(dense, file) == quick
+    assert not devices.quick_in_bfloat16(True, tmp_path / "none")
+    monkeypatch.setattr(devices, "on_gpu", lambda: True)
+    assert devices.quick_in_bfloat16(dense, file)

@@ -22,14 +22,16 @@ if backend == "tensorflow":
     four = [tf.config.LogicalDeviceConfiguration()] * 4
     tf.config.set_logical_device_configuration(cpu, four)
 import keras
-from fer_lib import distribution, models, optimizers, synthetic
+from fer_lib.data import synthetic
+from fer_lib.models import classifier
+from fer_lib.training import distribution, optimizers
 from support.tiny_backbone import installed
 
 faces = synthetic.make_faces(128, seed=1)
 for mode in ("none", "data"):
     with installed(), distribution.data_parallel(mode) as devices:
         keras.utils.set_random_seed(0)
-        model = models.build_classifier(
+        model = classifier.build_classifier(
             "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
         )
         optimizer = optimizers.build_optimizer("sgd", 0.1, 1e-3)
@@ -88,8 +90,9 @@ if backend == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from fer_lib import runner, synthetic
-from fer_lib.experiment import Experiment
+from fer_lib.data import synthetic
+from fer_lib.experiments import runner
+from fer_lib.experiments.experiment import Experiment
 from support.tiny_backbone import installed
 
 # No multiple of the batch, nor of the devices: 70 faces to train on, 37 to validate.

@@ -163,6 +163,45 @@ def test_mixed_targets_keep_a_model_from_certainty(tiny, grey, tmp_path, monkeyp
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0).sum(), 1, atol=1e-5)
 
 
+def test_a_second_output_learns_beside_the_first_and_is_left_out(tiny, data, tmp_path):
+    """The second labels tell happy from the rest, and half of the faces lack them."""
+    happy = data[0][1][:, 3] > 0
+    second = np.eye(2, dtype=np.float32)[happy.astype(int)]
+    second[::2] = 0
+    stages = [Stage("all", "all", 2, 1e-2)]
+    options = {"stages": stages, "label_smoothing": 0.1, "mixing": "mixup", "ema": 0.5}
+    model, history = fit(tiny, data, tmp_path / "both", auxiliary=second, **options)
+    assert model.output_shape == (None, 7)
+    assert not any(layer.name == "auxiliary" for layer in model.layers)
+    answers = model.predict(data[1][0], verbose=0)
+    right = (answers.argmax(1) == data[1][1].argmax(1)).mean()
+    best = history.iloc[loop.best_epoch(history, "val_macro_f1") - 1]
+    assert best.val_accuracy == pytest.approx(right)
+    alone, _ = fit(tiny, data, tmp_path / "alone", **options)
+    assert any(
+        abs(a - b).max() > 1e-4
+        for a, b in zip(model.get_weights(), alone.get_weights(), strict=True)
+    )
+
+
+@pytest.mark.slow
+def test_a_training_with_a_second_output_goes_on_to_the_bit(tiny, data, tmp_path):
+    second = data[0][1][:, :3] / np.maximum(data[0][1][:, :3].sum(1, keepdims=True), 1)
+    whole, _ = fit(
+        tiny, data, tmp_path / "a", stages=[Stage("all", "all", 2, 1e-2)], auxiliary=second
+    )
+    stages = [Stage("all", "all", 1, 1e-2), Stage("all", "all", 1, 1e-2)]
+    first, _ = fit(tiny, data, tmp_path / "b", stages=stages, auxiliary=second)
+    stopped = tmp_path / "c"
+    fit(tiny, data, stopped, stages=stages[:1], auxiliary=second)
+    again, history = fit(tiny, data, stopped, stages=stages, auxiliary=second)
+    assert len(history) == 2
+    assert_same(first.get_weights(), again.get_weights())
+    assert any(
+        (a != b).any() for a, b in zip(first.get_weights(), whole.get_weights(), strict=True)
+    )
+
+
 def test_the_plateau_lowers_the_rate_after_three_epochs(tiny, grey, tmp_path):
     # With a rate of 0 no epoch is better than the first.
     frozen = [Stage("head", "top", 5, 0.0), Stage("top", "top", 5, 1e-12)]

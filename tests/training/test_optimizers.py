@@ -140,3 +140,13 @@ def test_the_plateau_is_keras_s(rng):
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(ValueError, match="Unknown optimizer 'sdg'.*did you mean 'sgd'"):
         build_optimizer("sdg", 0.1)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_weight_decay_spares_biases_and_what_normalisation_scales_by(name):
+    kinds = ("kernel", "bias", "gamma", "beta")
+    weights = [keras.Variable(np.float32([1.0]), name=kind) for kind in kinds]
+    optimizer = build_optimizer(name, 0.1, 0.5, ema=0.9)
+    optimizer.apply([keras.ops.zeros((1,))] * 4, weights)
+    after = [float(keras.ops.convert_to_numpy(weight)[0]) for weight in weights]
+    assert after[0] == pytest.approx(0.95) and after[1:] == [1.0, 1.0, 1.0]

@@ -66,3 +66,30 @@ def test_the_focal_loss_forgives_what_is_nearly_right():
     # alpha (1 - p) ** gamma times the cross-entropy
     expected = 0.25 * (1 - 0.9) ** 2 * -np.log(0.9)
     assert float(targets.LOSSES["focal"]()(hard, sure)) == pytest.approx(expected, rel=1e-4)
+
+
+# a second output
+
+
+def test_other_labels_are_found_by_the_faces_own_numbers():
+    found = targets.align(one_hot(0, 1, 2), np.array([30, 10, 20]), np.array([10, 20, 99]))
+    np.testing.assert_array_equal(found, [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    assert found.dtype == np.float32
+
+
+def test_labels_of_other_faces_are_refused():
+    with pytest.raises(ValueError, match="of the same faces: 1 of 3"):
+        targets.align(one_hot(0), np.array([7]), np.array([7, 8, 9]))
+
+
+def test_the_joint_loss_is_the_sum_of_both_and_unknown_labels_cost_nothing():
+    answers = np.array([[0.5, 0.5, 0.2, 0.8], [0.1, 0.9, 0.6, 0.4]], np.float32)
+    aims = np.array([[1, 0, 0, 1], [0, 1, 0, 0]], np.float32)
+    first = -(np.log(0.5) + np.log(0.9)) / 2
+    second = -np.log(0.8) / 2
+    joint = targets.joint_loss(keras.losses.CategoricalCrossentropy(), 2, 3.0)
+    assert float(joint(aims, answers)) == pytest.approx(first + 3 * second, rel=1e-4)
+    accuracy = targets.first_accuracy(2)
+    accuracy.update_state(aims, answers)
+    accuracy.update_state(aims[:1, [1, 0, 3, 2]], answers[:1])
+    assert float(accuracy.result()) == pytest.approx(2 / 3)

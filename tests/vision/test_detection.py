@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fer_lib.vision import detection
+from fer_lib.vision import yunet as network_file
 from fer_lib.vision.detection import DETECTORS, Detection, crop_faces, detect
 
 pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
@@ -33,7 +34,7 @@ def face_at(monkeypatch):
 @pytest.fixture
 def yunet(shared, fer_home):
     """Put YuNet's file where fer_lib looks for it."""
-    target = fer_home / "weights" / detection.YUNET.name
+    target = fer_home / "weights" / network_file.YUNET.name
     target.parent.mkdir(parents=True)
     target.symlink_to(shared / "peers" / "yunet_n_640_640.onnx")
     return target
@@ -42,7 +43,7 @@ def yunet(shared, fer_home):
 @pytest.fixture
 def photo(shared):
     """Return a function that reads a shared photograph."""
-    from fer_lib.vision.photos import read_photo
+    from fer_lib.vision.pictures import read_photo
 
     return lambda name: read_photo(shared / "media" / name)
 
@@ -296,17 +297,17 @@ def test_auto_is_yunet_where_its_file_is(fer_home, tmp_path, monkeypatch):
     (named / "my_yunet_n.onnx").touch()
     monkeypatch.setenv("FER_WEIGHTS", str(named))
     assert detection.resolve_auto("auto") == ("yunet", "")
-    official = fer_home / "weights" / detection.YUNET.name
+    official = fer_home / "weights" / network_file.YUNET.name
     official.parent.mkdir(parents=True)
     official.touch()
-    assert detection.yunet_file() == official  # before one of another name
+    assert network_file.yunet_file() == official  # before one of another name
 
 
 def test_a_damaged_file_of_weights_is_named(fer_home):
-    path = fer_home / "weights" / detection.YUNET.name
+    path = fer_home / "weights" / network_file.YUNET.name
     path.parent.mkdir(parents=True)
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(ValueError, match=f"{path.name} can not be opened as YuNet.*sha256"):
+    with pytest.raises(ValueError, match=f"{path.name} cannot be opened as YuNet.*sha256"):
         detect(np.zeros((9, 9), np.uint8), "yunet")
 
 
@@ -314,34 +315,33 @@ def weights_at(address, content=b"weights"):
     import hashlib
 
     digest = hashlib.sha256(content).hexdigest()
-    return detection.Weights("net.onnx", (f"{address}/net.onnx",), digest)
+    return network_file.Weights("net.onnx", (f"{address}/net.onnx",), digest)
 
 
 def test_a_file_is_fetched_whole_and_checked(site, tmp_path):
     folder, address = site
     (folder / "net.onnx").write_bytes(b"weights")
-    path = detection.fetch(weights_at(address), tmp_path / "weights")
+    path = network_file.fetch(weights_at(address), tmp_path / "weights")
     assert path == tmp_path / "weights" / "net.onnx" and path.read_bytes() == b"weights"
 
 
 def test_the_next_address_is_tried(site, tmp_path):
     folder, address = site
     (folder / "net.onnx").write_bytes(b"weights")
-    weights = weights_at(address)._replace(urls=(f"{address}/gone.onnx", f"{address}/net.onnx"))
-    assert detection.fetch(weights, tmp_path).is_file()
+    second = weights_at(address)._replace(urls=(f"{address}/gone.onnx", f"{address}/net.onnx"))
+    assert network_file.fetch(second, tmp_path).is_file()
 
 
 def test_another_file_than_the_right_one_is_not_kept(site, tmp_path):
     folder, address = site
     (folder / "net.onnx").write_bytes(b"<html>not found</html>")
     with pytest.raises(ValueError, match="22 bytes.*Nothing was kept"):
-        detection.fetch(weights_at(address), tmp_path / "weights")
+        network_file.fetch(weights_at(address), tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
 
 
-def test_without_network_the_error_says_which_file_goes_where(monkeypatch, fer_home):
-    dead = detection.YUNET._replace(urls=("http://127.0.0.1:9/yunet.onnx",))
-    monkeypatch.setattr(detection, "YUNET", dead)
+def test_without_network_the_error_says_which_file_goes_where(fer_home):
+    dead = network_file.YUNET
     with pytest.raises(FileNotFoundError) as error:
         detect(np.zeros((9, 9), np.uint8), "yunet")
     message = str(error.value)

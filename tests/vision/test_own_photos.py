@@ -79,7 +79,7 @@ def test_every_planted_fault_is_told_and_the_rest_is_added(photos):
         "trained.png": ("rejected", f"near-duplicate of train face {DATA['train'].ids[5]}"),
         "again.png": ("rejected", f"near-duplicate of added face {name_of(NEW, 0)}/good.png#1"),
         "face.png": ("rejected", "contempt is no class of the data set"),
-        "broken.jpg": ("rejected", "can not be read"),
+        "broken.jpg": ("rejected", "cannot be read"),
     }
     assert set(told) == {*expected, "good.png", "other.png"}
     for name, (verdict, reason) in expected.items():
@@ -217,10 +217,12 @@ def test_a_copy_that_was_cut_out_otherwise_is_laid_over_its_original(tmp_path):
 
 
 def test_an_enlarged_corner_of_another_face_is_no_copy(monkeypatch):
-    one, other = DATA["train"].images[[13, 11]]
-    assert own_photos._aligned_correlation(one, other) < own_photos.ALIGNED
+    images = DATA["train"].images
+    # OpenCV's versions differ in the pairs for which they end in a corner.
+    pairs = [(images[one], images[other]) for one, other in ((13, 11), (13, 38), (10, 28))]
+    assert max(own_photos._aligned_correlation(*pair) for pair in pairs) < own_photos.ALIGNED
     monkeypatch.setattr(own_photos, "ZOOM", np.inf)
-    assert own_photos._aligned_correlation(one, other) > 0.99
+    assert max(own_photos._aligned_correlation(*pair) for pair in pairs) > 0.99
 
 
 def test_training_is_extended_behind_and_only_where_it_fits(photos):

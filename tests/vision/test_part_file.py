@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_lib.vision import photos
+from fer_lib.vision import face_table
 from fer_lib.vision.part_file import PartFile, part_names
 
 LABELS = ("happy", "sad")
@@ -29,7 +29,7 @@ def test_the_table_is_that_of_the_rows(tmp_path):
     rows = [row(0, 1, 1 / 3), row(0, 2, 1e-9), row(1), row(2, 1, 0.1 + 0.2)]
     for one in rows:
         part.append([one], None)
-    wanted = photos.faces_table(rows, LABELS)
+    wanted = face_table.faces_table(rows, LABELS)
     pd.testing.assert_frame_equal(part.table(), wanted, check_exact=True)
     part.remove()
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
@@ -88,10 +88,47 @@ def test_a_part_of_another_call_is_refused_and_kept(tmp_path):
     part.append([row(0, 1)], {"next": 1})
     part.close()
     before = part.path.read_bytes()
-    with pytest.raises(FileExistsError, match=r"t\.part\.csv is part of another run \(every"):
+    with pytest.raises(FileExistsError, match=r"t\.csv\.part\.csv is part of another run \(every"):
         PartFile(tmp_path / "t.csv", LABELS, CALL | {"every": 2})
     assert part.path.read_bytes() == before
 
 
-def test_a_table_and_its_part_have_different_names():
-    assert [p.name for p in part_names("a/faces.json")] == ["faces.part.csv", "faces.part.json"]
+def test_tables_of_one_stem_have_parts_of_their_own():
+    names = {path.name for end in ("csv", "json") for path in part_names(f"a/faces.{end}")}
+    assert len(names) == 4 and not names & {"faces.csv", "faces.json"}
+
+
+@pytest.mark.parametrize("name", ["t.csv.part.csv", "t.csv.part.json"])
+@pytest.mark.parametrize("content", ["mine", '{"call": {}, "place": 3}', ""])
+def test_a_file_that_is_no_part_is_never_touched(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FileExistsError, match="is there already and no part of a table"):
+        PartFile(tmp_path / "t.csv", LABELS, CALL)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(name, content)]
+
+
+def test_a_part_shorter_than_it_was_is_said(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    part.close()
+    part.path.write_bytes(part.path.read_bytes()[:-5])
+    with pytest.raises(ValueError, match="is shorter than it was when it was saved"):
+        PartFile(tmp_path / "t.csv", LABELS, CALL)
+
+
+@pytest.mark.parametrize("more", [b"", b"half a li", b"x" * 300_000])
+def test_what_a_kill_left_behind_the_saved_place_is_gone_to_the_byte(tmp_path, more):
+    whole = PartFile(tmp_path / "whole.csv", LABELS, CALL)
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    for frame in range(3):
+        whole.append([row(frame, 1)], {"next": frame + 1})
+        part.append([row(frame, 1)], {"next": frame + 1})
+        part.save()
+    part._file.close()
+    with open(part.path, "ab") as file:
+        file.write(more)
+    again = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    for one in (whole, again):
+        one.append([row(3)], {"next": 4})
+        one.close()
+    assert again.path.read_bytes() == whole.path.read_bytes()

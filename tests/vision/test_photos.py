@@ -13,9 +13,12 @@ import pytest
 from PIL import Image
 
 from fer_lib.emotions import COLOURS, FER7
-from fer_lib.vision import detection, photos
+from fer_lib.vision import detection, face_table, yunet
 from fer_lib.vision.detection import DETECTORS, Detection
-from fer_lib.vision.photos import annotate, predict_photos, read_photo, save_table
+from fer_lib.vision.drawing import annotate
+from fer_lib.vision.face_table import save_table
+from fer_lib.vision.photos import recognise
+from fer_lib.vision.pictures import read_photo
 
 cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
 
@@ -127,7 +130,7 @@ def test_floating_point_values_are_read_by_their_range(tmp_path, top):
 
 def test_floating_point_values_of_another_range_are_refused(tmp_path):
     save(tmp_path / "f.tif", np.array([[-3, 0, 9000]], np.float32))
-    with pytest.raises(ValueError, match=r"f\.tif can not be read: its values must be 0 to 1 or"):
+    with pytest.raises(ValueError, match=r"f\.tif cannot be read: its values must be 0 to 1 or"):
         read_photo(tmp_path / "f.tif")
 
 
@@ -202,7 +205,7 @@ BAD = {
     "empty.png": (lambda p: p.touch(), "it is empty"),
     "cut.jpg": (truncated, "it is damaged"),
     "bomb.png": (bomb, "pixels"),
-    "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "HEIC is not supported"),
+    "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "HEIC needs pillow-heif"),
     "drawing.eps.png": (lambda p: p.write_text(EPS), "no picture"),
     "pipe.png": (os.mkfifo, "it is no regular file"),
     "link.png": (lambda p: p.symlink_to("nowhere"), "it is no regular file"),
@@ -215,12 +218,12 @@ def test_a_bad_file_is_named_with_the_reason(tmp_path, name):
     plant(tmp_path / name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError, match=f"{name} can not be read: .*{reason}"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read: .*{reason}"):
             read_photo(tmp_path / name)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match="gone.png can not be read: there is no such file"):
+    with pytest.raises(ValueError, match="gone.png cannot be read: there is no such file"):
         read_photo(tmp_path / "gone.png")
 
 
@@ -234,7 +237,7 @@ def test_a_file_without_permission_is_named(tmp_path):
             folder.chmod(0o755)
         if root:
             os.seteuid(65534)  # root may read everything
-        with pytest.raises(ValueError, match=r"mine\.jpg can not be read: permission denied"):
+        with pytest.raises(ValueError, match=r"mine\.jpg cannot be read: permission denied"):
             read_photo(tmp_path / "mine.jpg")
     finally:
         if root:
@@ -243,12 +246,12 @@ def test_a_file_without_permission_is_named(tmp_path):
             folder.chmod(mode)
 
 
-# predict_photos
+# recognise
 
 
 def test_the_table_has_the_pinned_columns_and_a_row_per_face(tmp_path, predictor):
     path = save(tmp_path / "two.png", picture((200, 50), (30, 100)))
-    table = predict_photos(path, predictor, detector="squares")
+    table = recognise(path, predictor, detector="squares")
     assert list(table.columns) == [*PINNED, *FER7, "note"]
     assert table[["face", "x", "y", "width", "height"]].values.tolist() == [
         [1, 30, 100, 40, 40],
@@ -267,14 +270,14 @@ def test_all_faces_of_a_photo_are_one_batch_of_the_predictor_s_size(tmp_path, pr
     predictor.face_size = (64, 64)
     save(tmp_path / "a.png", picture((10, 10), (80, 10), (150, 10)))
     save(tmp_path / "b.png", picture((10, 10)))
-    predict_photos(tmp_path, predictor, detector="squares")
+    recognise(tmp_path, predictor, detector="squares")
     assert [batch.shape for batch in predictor.batches] == [(3, 64, 64), (1, 64, 64)]
     assert predictor.batches[0].dtype == np.uint8
 
 
 def test_a_photo_without_a_face_keeps_one_row(tmp_path, predictor):
     path = save(tmp_path / "none.png", picture())
-    table = predict_photos([path], predictor, detector="squares")
+    table = recognise([path], predictor, detector="squares")
     assert len(table) == 1 and not predictor.batches
     row = table.iloc[0]
     assert row["emotion"] == "" and row["note"] == "no face found"
@@ -286,7 +289,7 @@ def test_one_bad_file_of_many_costs_only_its_row(tmp_path, predictor):
         plant(tmp_path / name)
     save(tmp_path / "a good one.png", picture((10, 10)))
     files = [tmp_path / name for name in os.listdir(tmp_path)] + [tmp_path / "gone.png"]
-    table = predict_photos(files, predictor, detector="squares").set_index("source")
+    table = recognise(files, predictor, detector="squares").set_index("source")
     assert len(table) == len(BAD) + 2
     assert table.loc[str(tmp_path / "a good one.png"), "emotion"] == "angry"
     for name, (_, reason) in {**BAD, "gone.png": (None, "no such file")}.items():
@@ -299,7 +302,7 @@ def test_one_bad_file_of_many_costs_only_its_row(tmp_path, predictor):
 )
 def test_a_picture_that_is_a_face_crop_is_taken_whole(tmp_path, predictor, shape, whole):
     image = np.random.default_rng(0).integers(0, 150, shape, np.uint8)
-    table = predict_photos(save(tmp_path / "c.png", image), predictor, detector="squares")
+    table = recognise(save(tmp_path / "c.png", image), predictor, detector="squares")
     assert len(predictor.batches) == whole and (table["emotion"] != "").sum() == whole
     if whole:
         assert table.iloc[0][["x", "y", "width", "height"]].tolist() == [0, 0, *shape[::-1]]
@@ -315,11 +318,11 @@ def test_folders_are_searched_sorted_without_hidden_files_and_once(tmp_path, pre
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "empty").mkdir()
     wanted = [tmp_path / name for name in ("b.png", "a/1.jpg", "a/2.PNG", "empty")]
-    table = predict_photos(
+    table = recognise(
         [tmp_path, tmp_path / "b.png", tmp_path / "empty"], predictor, detector="squares"
     )
     assert table["source"].tolist() == [str(path) for path in wanted]
-    assert table["note"].iloc[-1] == f"{tmp_path / 'empty'} holds no pictures."
+    assert table["note"].iloc[-1] == f"{tmp_path / 'empty'} cannot be read: it holds no pictures."
 
 
 def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
@@ -328,7 +331,7 @@ def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
         save(tmp_path / name, picture((10, 10)))
     except OSError:
         pytest.skip("this file system takes no such name")
-    table = predict_photos(tmp_path, predictor, detector="squares", out=tmp_path / "t.csv")
+    table = recognise(tmp_path, predictor, detector="squares", out=tmp_path / "t.csv")
     assert table["source"].tolist() == [str(tmp_path / "caf\\udce9.png")]
     assert pd.read_csv(tmp_path / "t.csv")["emotion"].tolist() == ["angry"]
 
@@ -336,30 +339,184 @@ def test_a_name_that_is_no_utf8_gets_into_the_table(tmp_path, predictor):
 @pytest.mark.parametrize("below, unsure", [(0.78, False), (0.8, True), (0, False), (1, True)])
 def test_faces_below_the_threshold_are_marked_unsure(tmp_path, predictor, below, unsure):
     path = save(tmp_path / "a.png", picture((10, 10)))
-    table = predict_photos(path, predictor, detector="squares", unsure_below=below)
+    table = recognise(path, predictor, detector="squares", unsure_below=below)
     assert table["unsure"].tolist() == [unsure]
 
 
 def test_a_box_is_cut_at_the_picture_s_edges(tmp_path, predictor, monkeypatch):
     monkeypatch.setitem(DETECTORS, "edge", lambda: lambda _: [Detection(-10, 150, 50, 80, 0.9)])
     path = save(tmp_path / "a.png", picture())
-    row = predict_photos(path, predictor, detector="edge").iloc[0]
+    row = recognise(path, predictor, detector="edge").iloc[0]
     assert row[["x", "y", "width", "height"]].tolist() == [0, 150, 40, 50]
 
 
-@pytest.mark.parametrize("wrong", [{"unsure_below": 1.1}, {"paths": []}, {"detector": "sqares"}])
+@pytest.mark.parametrize("wrong", [{"unsure_below": 1.1}, {"source": []}, {"detector": "sqares"}])
 def test_arguments_that_do_not_fit_are_refused(tmp_path, predictor, wrong):
-    arguments = {"paths": [tmp_path], "detector": "squares"} | wrong
+    arguments = {"source": [tmp_path], "detector": "squares"} | wrong
     with pytest.raises(ValueError, match="unsure_below must|at least one|did you mean 'squares'"):
-        predict_photos(arguments.pop("paths"), predictor, **arguments)
+        recognise(arguments.pop("source"), predictor, **arguments)
 
 
 def test_auto_says_once_that_it_came_to_haar(tmp_path, predictor):
     for name in "abc":
         save(tmp_path / f"{name}.png", picture())
     with pytest.warns(UserWarning, match="Haar's cascade") as caught:
-        predict_photos(tmp_path, predictor)
+        recognise(tmp_path, predictor)
     assert len(caught) == 1
+
+
+def test_everything_that_holds_a_photo_gives_the_same_faces(tmp_path, predictor):
+    image = picture((30, 100), (200, 50))
+    path = save(tmp_path / "two.png", image)
+    wanted = recognise(path, predictor, detector="squares").drop(columns="source")
+    for source in (str(path), image, Image.fromarray(image), path.read_bytes(), [image]):
+        table = recognise(source, predictor, detector="squares")
+        name = str(path) if isinstance(source, str) else "picture 1"
+        assert table["source"].tolist() == [name] * 2
+        pd.testing.assert_frame_equal(table.drop(columns="source"), wanted)
+        assert table.attrs["read"] == 1
+
+
+@pytest.mark.realdata
+def test_noise_of_the_size_of_a_face_is_never_sure(tmp_path, shared, fer_home):
+    (fer_home / "weights").mkdir(parents=True)
+    network = shared / "peers" / "yunet_n_640_640.onnx"
+    (fer_home / "weights" / yunet.YUNET.name).symlink_to(network)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    table = recognise(noise, Predictor(0.83), detector="yunet")
+    assert table["unsure"].tolist() == [True] and np.isnan(table["detection_score"][0])
+    assert "no face found" in table["note"][0]
+    assert "unsure" in face_table.screen_table(table)
+    marked = annotate(noise[..., None].repeat(3, axis=2), table)
+    sure = annotate(noise[..., None].repeat(3, axis=2), table.assign(unsure=False))
+    assert (marked != sure).any()
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "+a.png", "@b.png", "-c.png"])
+def test_no_cell_is_a_formula(tmp_path, predictor, monkeypatch, name):
+    save(tmp_path / name, picture())
+    (tmp_path / f"{name}.jpg").write_text("no photo")
+    monkeypatch.chdir(tmp_path)
+    table = recognise([name, f"{name}.jpg"], predictor, detector="squares")
+    assert table["source"].tolist() == [f"./{name}", f"./{name}.jpg"]
+    assert table["note"][1].startswith(f"./{name}.jpg cannot be read")
+
+
+def test_control_characters_are_escaped(tmp_path, predictor):
+    try:
+        path = save(tmp_path / "a\nb\x1b[31m.png", picture())
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    table = recognise(path, predictor, detector="squares")
+    assert table["source"][0].endswith(r"a\nb\x1b[31m.png")
+
+
+def test_the_largest_face_and_faces_of_a_size_can_be_asked_for(tmp_path, predictor):
+    image = picture((30, 100))
+    image[20:80, 200:260] = 230
+    asked = {"detector": "squares"}
+    assert recognise(image, predictor, largest=True, **asked)["width"].tolist() == [60]
+    assert recognise(image, predictor, min_face=50, **asked)["width"].tolist() == [60]
+    assert recognise(image, predictor, min_score=0.95, **asked)["note"].tolist() == [
+        "no face found"
+    ]
+
+
+def test_what_was_searched_of_a_large_photo_is_noted(tmp_path, predictor):
+    image = picture((300, 300), height=1300, width=2000, side=400)
+    table = recognise(image, predictor, detector="squares")
+    assert table["note"].tolist() == ["searched at 640 pixels a side for faces of 16 and more"]
+    table = recognise(image, predictor, detector="squares", search_size=1000, min_face=40)
+    assert table["note"].tolist() == ["searched at 1,000 pixels a side for faces of 40 and more"]
+    assert table["width"][0] == pytest.approx(400, abs=4)
+
+
+def test_boxes_of_a_photo_that_was_read_at_half_its_size_are_those_of_the_file(
+    tmp_path, predictor, monkeypatch
+):
+    from fer_lib.vision import pictures
+
+    path = save(tmp_path / "a.jpg", picture((400, 200), height=1000, width=1600, side=200))
+    wanted = recognise(path, predictor, detector="squares")
+    monkeypatch.setattr(pictures, "REDUCE_ABOVE", 500_000)
+    table = recognise(path, predictor, detector="squares", annotated=tmp_path / "out")
+    box = ["x", "y", "width", "height"]
+    np.testing.assert_allclose(table[box].astype(int), wanted[box].astype(int), atol=6)
+    assert "read at 1/2 of its size" in table["note"][0]
+    assert Image.open(tmp_path / "out" / "a.jpg").size == (800, 500)
+
+
+class Stops(Predictor):
+    """Is interrupted at the n-th photo."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def __repr__(self):
+        return "stops"
+
+    def predict(self, images):
+        if len(self.batches) == self.at:
+            raise KeyboardInterrupt
+        return super().predict(images)
+
+
+def test_stopped_work_goes_on_by_the_same_call(tmp_path):
+    for number in range(9):
+        save(tmp_path / "in" / f"{number}.png", picture((10, 10 * number)))
+    (tmp_path / "in" / "3.png").write_text("no photo")
+    options = {"detector": "squares"}
+    wanted = recognise(tmp_path / "in", Stops(-1), **options)
+    options |= {"out": tmp_path / "t.csv", "annotated": tmp_path / "marked"}
+    with pytest.raises(KeyboardInterrupt, match="6 of 9 photographs are done and kept; the same"):
+        recognise(tmp_path / "in", Stops(5), **options)
+    assert not (tmp_path / "t.csv").exists()
+    again = Stops(-1)
+    table = recognise(tmp_path / "in", again, **options)
+    assert len(again.batches) == 3
+    pd.testing.assert_frame_equal(table, wanted)
+    assert table.attrs["read"] == 8
+    assert sorted(os.listdir(tmp_path / "marked")) == [f"{n}.jpg" for n in range(9) if n != 3]
+    assert {name for name in os.listdir(tmp_path) if name != "fer_home"} == {
+        "in",
+        "marked",
+        "t.csv",
+    }
+
+
+def test_a_stop_without_a_table_says_that_nothing_is_kept(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", picture((10, 10)))
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 photographs are done; only a file"):
+        recognise(tmp_path, Stops(1), detector="squares")
+
+
+def test_files_of_others_in_the_folder_of_copies_are_safe(tmp_path, predictor):
+    path = save(tmp_path / "a.png", picture((10, 10)))
+    save(tmp_path / "out" / "mine.jpg", picture())
+    with pytest.raises(FileExistsError, match="new or an empty folder"):
+        recognise(path, predictor, detector="squares", annotated=tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == ["mine.jpg"]
+
+
+def test_photos_side_by_side_come_in_their_order(tmp_path, predictor, monkeypatch):
+    from fer_lib.vision import photos as module
+
+    for number in range(25):
+        save(tmp_path / f"{number:02}.png", picture((10, 5 * number)))
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    table = recognise(tmp_path, predictor, detector="squares")
+    assert table["y"].tolist() == [5 * number for number in range(25)]
+
+
+def test_the_screen_tells_a_long_table_in_a_few_lines(tmp_path, predictor):
+    (tmp_path / "bad.png").write_text("no photo")
+    table = recognise([picture((10, 10))] * 45 + [tmp_path / "bad.png"], predictor,
+                      detector="squares")  # fmt: skip
+    text = face_table.screen_table(table)
+    assert "46 photographs, 45 faces in 45 of them, none in 0, 1 not read." in text
+    assert "angry 100%" in text and "bad.png cannot be read" in text and text.count("\n") < 8
 
 
 # Tables
@@ -369,7 +526,7 @@ def test_auto_says_once_that_it_came_to_haar(tmp_path, predictor):
 def table(tmp_path, predictor):
     save(tmp_path / "in" / "ünï 1.png", picture((10, 10), (100, 100)))
     save(tmp_path / "in" / "none.png", picture())
-    return predict_photos(tmp_path / "in", predictor, detector="squares")
+    return recognise(tmp_path / "in", predictor, detector="squares")
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "CSV"])
@@ -409,7 +566,7 @@ def test_a_file_is_not_overwritten_silently(tmp_path, table, predictor):
     with pytest.raises(FileExistsError, match="is there already"):
         save_table(table, path)
     with pytest.raises(FileExistsError, match="is there already"):
-        predict_photos(tmp_path / "in", predictor, detector="squares", out=path)
+        recognise(tmp_path / "in", predictor, detector="squares", out=path)
     assert path.read_text() == "precious" and len(predictor.batches) == 1  # of the fixture
     save_table(table, path, overwrite=True)
     assert path.read_text().startswith(",".join(PINNED))
@@ -417,12 +574,12 @@ def test_a_file_is_not_overwritten_silently(tmp_path, table, predictor):
 
 def test_an_unknown_ending_is_refused_before_the_work(tmp_path, predictor):
     with pytest.raises(ValueError, match="'.csv', '.parquet', '.json'"):
-        predict_photos(tmp_path, predictor, detector="squares", out=tmp_path / "faces.xlsx")
+        recognise(tmp_path, predictor, detector="squares", out=tmp_path / "faces.xlsx")
 
 
 def test_the_screen_shows_a_line_per_row(table):
-    lines = photos.screen_table(table).splitlines()
-    assert len(lines) == 4 and lines[0].split()[:2] == ["source", "face"]
+    lines = face_table.screen_table(table).splitlines()
+    assert len(lines) == 4 and lines[0].split()[:2] == ["source", "emotion"]
     assert "no face found" in lines[1] and "nan" not in lines[1].lower() and "NA" not in lines[1]
     assert "40 x 40 at 10, 10" in lines[2] and "angry" in lines[2] and "79%" in lines[2]
 
@@ -461,13 +618,11 @@ def test_marked_copies_do_not_replace_each_other(tmp_path, predictor):
     for name in ("a/1.png", "b/1.png", "b/1.jpg", "c/other.png"):
         save(tmp_path / "in" / name, picture((10, 10)))
     (tmp_path / "in" / "bad.png").write_text("bad")
-    predict_photos(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
+    recognise(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
     names = sorted(path.name for path in (tmp_path / "marked").iterdir())
     assert names == ["1-2.jpg", "1-3.jpg", "1.jpg", "other.jpg"]
     with pytest.raises(FileExistsError, match="new or an empty folder"):
-        predict_photos(
-            tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked"
-        )
+        recognise(tmp_path / "in", predictor, detector="squares", annotated=tmp_path / "marked")
 
 
 # The real thing
@@ -477,8 +632,10 @@ def test_marked_copies_do_not_replace_each_other(tmp_path, predictor):
 def test_real_photos_give_their_faces(shared, fer_home, predictor):
     (fer_home / "weights").mkdir(parents=True)
     network = shared / "peers" / "yunet_n_640_640.onnx"
-    (fer_home / "weights" / detection.YUNET.name).symlink_to(network)
-    table = predict_photos(shared / "media", predictor)
+    (fer_home / "weights" / yunet.YUNET.name).symlink_to(network)
+    table = recognise(shared / "media", predictor)
+    assert "python -m fer_lib video" in table["note"].iloc[2]  # of the clip among them
+    table = table[table["emotion"] != ""]
     faces = table.groupby(table["source"].map(os.path.basename)).size().to_dict()
     assert faces == {
         "astronaut.png": 1,
@@ -494,7 +651,7 @@ def test_a_table_of_photos_needs_neither_keras_nor_tensorflow(tmp_path):
         "import sys, numpy as np\nfrom fer_lib.vision import photos\n"
         "class P:\n    label_set = ('happy', 'sad')\n"
         "    def predict(self, faces): return np.full((len(faces), 2), 0.5)\n"
-        "table = photos.predict_photos(sys.argv[1], P(), detector='haar')\n"
+        "table = photos.recognise(sys.argv[1], P(), detector='haar')\n"
         "print(len(table), bool({'keras', 'tensorflow', 'matplotlib'} & set(sys.modules)))"
     )
     path = save(tmp_path / "c.png", np.zeros((48, 48), np.uint8))

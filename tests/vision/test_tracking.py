@@ -56,14 +56,14 @@ def test_what_is_far_or_of_another_size_is_no_match():
 
 @small
 @given(st.lists(boxes, max_size=8))
-def test_numbers_are_never_shared_within_a_frame_and_never_come_again(frames):
+def test_numbers_are_never_shared_within_a_frame_and_without_looks_never_come_again(frames):
     tracker, seen, gone = Tracker(max_missed=1), set(), set()
     for found in frames:
         faces = tracker.assign(found)
         assert len(faces) == len(found) == len(set(faces))
         assert not set(faces) & gone and set(faces) <= set(tracker.tracks)
         seen |= set(faces)
-        gone = seen - set(tracker.tracks)
+        gone = seen - set(tracker.tracks)  # without looks nobody comes back
 
 
 @small
@@ -96,11 +96,60 @@ def test_a_face_that_is_missed_too_often_comes_back_as_another():
     assert tracker.assign([[5, 0, 40, 40]]) == [2]
 
 
-def test_a_reset_ends_all_faces_and_goes_on_counting():
+def test_after_a_cut_place_alone_makes_no_face_the_same():
     tracker = Tracker()
     tracker.assign([[0, 0, 40, 40], [200, 0, 40, 40]])
-    tracker.reset()
+    tracker.cut()
     assert tracker.assign([[0, 0, 40, 40]]) == [3]
+
+
+LOOKS = 20 * np.eye(4, dtype=int)  # of four people
+
+
+def test_a_person_is_known_again_by_looks_alone_wherever_and_however_late():
+    tracker = Tracker(max_missed=0)
+    assert tracker.assign([[0, 0, 40, 40], [200, 0, 40, 40]], LOOKS[:2], 0.0) == [1, 2]
+    tracker.assign([], LOOKS[:0], 1.0)
+    tracker.cut()
+    back = tracker.assign([[400, 99, 90, 90], [0, 0, 40, 40]], LOOKS[[1, 2]], 3600.0)
+    assert back == [2, 3]  # and who stands where the first one stood is somebody else
+
+
+def test_two_who_cross_keep_their_numbers_by_their_looks():
+    tracker = Tracker()
+    assert tracker.assign([[0, 0, 40, 40], [30, 0, 40, 40]], LOOKS[:2], 0.0) == [1, 2]
+    assert tracker.assign([[14, 0, 40, 40], [16, 0, 40, 40]], LOOKS[[1, 0]], 0.1) == [2, 1]
+
+
+def test_a_face_that_is_soon_back_near_its_place_may_look_otherwise():
+    tracker = Tracker(max_missed=0)
+    half = [[15, 10, 0, 0]]  # of the first person, in another pose: cosine 0.83
+    for look, seconds, wanted in ((half, 1.0, 1), ([[5, 10, 0, 0]], 2.0, 1), (LOOKS[3:], 2.5, 2)):
+        tracker.assign([[0, 0, 40, 40]], LOOKS[:1], seconds - 1)
+        tracker.assign([], LOOKS[:0], seconds - 0.5)
+        assert tracker.assign([[25, 0, 40, 40]], look, seconds) == [wanted]
+        tracker = Tracker(max_missed=0)
+
+
+def test_of_two_who_look_alike_only_one_gets_the_number():
+    tracker = Tracker(max_missed=0)
+    tracker.assign([[0, 0, 40, 40]], LOOKS[:1], 0.0)
+    tracker.cut()
+    twins = [[300, 0, 40, 40], [500, 0, 40, 40]]
+    assert tracker.assign(twins, LOOKS[[0, 0]], 1.0) == [1, 2]
+
+
+def test_the_looks_and_people_that_are_kept_are_few(monkeypatch):
+    tracker = Tracker(max_missed=0)
+    for angle in range(40):
+        look = [[round(90 * math.cos(angle)), round(90 * math.sin(angle)), 0]]
+        tracker.assign([[0, 0, 40, 40]], look, 0.1 * angle)
+    assert len(tracker.tracks[1].looks) == tracking.LOOKS
+    monkeypatch.setattr(tracking, "PEOPLE", 3)
+    for n in range(6):
+        tracker.assign([[1000 * n, 500, 40, 40]])
+        tracker.cut()
+    assert len(tracker.lost) == 3
 
 
 def test_a_moved_face_is_found_where_it_was_moved_to():
@@ -109,7 +158,7 @@ def test_a_moved_face_is_found_where_it_was_moved_to():
     tracker.move(face, [300, 100, 40, 40])
     assert tracker.assign([[300, 100, 40, 40], [0, 0, 40, 40]]) == [1, 2]
     tracker.drop(2)
-    assert list(tracker.tracks) == [1]
+    assert list(tracker.tracks) == [1] and list(tracker.lost) == [2]
 
 
 def test_smoothing_reaches_63_percent_after_the_time_constant_at_any_frame_rate():

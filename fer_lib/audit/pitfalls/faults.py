@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from fer_lib.audit import checks, model_checks
-from fer_lib.audit.pitfalls.pitfall import Pitfall, in_words, over_faces
+from fer_lib.audit import model_checks
+from fer_lib.audit.pitfalls.pitfall import Pitfall, over_faces
 from fer_lib.audit.pitfalls.trainings import train_network
+from fer_lib.audit.score_checks import class_collapse
+from fer_lib.evaluation.bootstrap import in_words
 from fer_lib.training import frozen
 
 
@@ -46,7 +48,7 @@ def rescaled_twice(parts, *, seed=0, unfreeze="all", **settings):
         curves[name] = training.history
         labels, answers = parts["test"].classes, training.probabilities["test"][epoch]
         seen = model_checks.input_range(training.model, examples)
-        spread = checks.class_collapse(labels, answers, parts["test"].label_set)
+        spread = class_collapse(labels, answers, parts["test"].label_set)
         # Place by place, so that a border of zeros and a channel's offset are not counted.
         values = model_checks.first_convolution_input(training.model, examples)
         between = {"deviation between faces": round(float(np.median(values.std(axis=0))), 5)}
@@ -121,7 +123,7 @@ def attention_over_batch(parts, *, seed=0, batch_size=32, **settings):
         "predict with batches of 1 and of n",
         [model_checks.batch_dependence(faulty, test.examples(5).images)],
         f"The last epoch, batches of {batch_size}. Sorted minus one at a time, face by face: "
-        f"{in_words(gap)}.",
+        f"{in_words(gap['accuracy'])}.",
     )
 
 

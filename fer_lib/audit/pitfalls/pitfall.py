@@ -71,11 +71,6 @@ def over_seeds(values):
     return {"accuracy": {"value": mean, "low": mean - reach, "high": mean + reach}}
 
 
-def in_words(score):
-    """Return a score as "value [low, high]"."""
-    return "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score["accuracy"])
-
-
 def summary(pitfalls):
     """Tabulate pitfalls: the number that each shows, the honest one and what the audit says.
 
@@ -91,8 +86,9 @@ def summary(pitfalls):
     rows = []
     for each in filter(None, pitfalls):
         caught = [f"{f.status}: {f.check}" for f in each.findings if f.status != "pass"]
-        row = {"trap": each.trap, "number it shows": in_words(each.scores[each.shown])}
-        row |= {"honest number": in_words(each.scores[each.honest])}
+        shown, honest = (each.scores[key]["accuracy"] for key in (each.shown, each.honest))
+        row = {"trap": each.trap, "number it shows": bootstrap.in_words(shown)}
+        row |= {"honest number": bootstrap.in_words(honest)}
         row |= {"what to do instead": each.instead, "audit": "; ".join(caught) or "not caught"}
         rows.append(row)
     return pd.DataFrame(rows).set_index("trap")

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from fer_lib.audit import checks, significance
-from fer_lib.audit.pitfalls.pitfall import Pitfall, in_words, over_faces, over_seeds
+from fer_lib.audit import noise_checks
+from fer_lib.audit.pitfalls.pitfall import Pitfall, over_faces, over_seeds
+from fer_lib.audit.score_checks import reported_accuracy, selection
+from fer_lib.evaluation.bootstrap import in_words
 
 
 def binary_accuracy(training):
@@ -24,7 +26,7 @@ def binary_accuracy(training):
         "accuracy": over_faces(answers.argmax(axis=1) == faces.classes),
     }
     value = scores["binary accuracy"]["accuracy"]["value"]
-    check = checks.reported_accuracy(value, faces.classes, answers, "scores.json")
+    check = reported_accuracy(value, faces.classes, answers, "scores.json")
     return Pitfall(
         f"binary accuracy of a {len(faces.label_set)}-class softmax",
         scores,
@@ -68,8 +70,9 @@ def epoch_chosen_on_test(trainings):
         scores,
         *scores,
         "choose on validation faces (training.fit), look at test once",
-        [checks.selection(names, predictions)],
-        f"Mean and 95 % interval over {len(trainings)} seeds; the gap is {in_words(gap)}.",
+        [selection(names, predictions)],
+        f"Mean and 95 % interval over {len(trainings)} seeds; the gap is "
+        f"{in_words(gap['accuracy'])}.",
         table.set_index("seed"),
     )
 
@@ -91,7 +94,7 @@ def one_seed(trainings):
         f"seed {best}",
         mean,
         "repeat with other seeds and report mean and spread (sweep seeds=0,1,2)",
-        [significance.seeds({best: values[best]})],
+        [noise_checks.seeds({best: values[best]})],
         f"Standard deviation over seeds {np.std(values, ddof=1):.4f}. The interval of a seed is of "
         "the test faces, that of the mean of the seeds.",
     )

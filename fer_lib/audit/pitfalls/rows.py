@@ -5,9 +5,10 @@ import dataclasses
 import keras
 import numpy as np
 
-from fer_lib.audit import checks
+from fer_lib.audit import data_checks
 from fer_lib.audit.pitfalls.pitfall import Pitfall, over_faces
 from fer_lib.audit.pitfalls.trainings import train_network
+from fer_lib.audit.score_checks import scored_subset
 from fer_lib.data import duplicates, exploration
 from fer_lib.training.augmentation import RandomFace
 
@@ -31,7 +32,7 @@ def training_rows(training, faces):
         scores,
         *scores,
         "hold out rows before training (splits.holdout)",
-        [checks.trained_on_evaluation_rows(*both)],
+        [data_checks.trained_on_evaluation_rows(*both)],
         f"Epoch {epoch + 1}; {len(known):,} training rows, {len(training.faces['test']):,} test "
         "faces.",
     )
@@ -70,7 +71,7 @@ def copies_before_split(parts, *, copies=3, share=0.2, seed=0, **settings):
     }
     groups = duplicates.near_duplicate_groups(np.concatenate([rest.images, held.images]))
     sides = {"train": groups[: len(rest)], "test": groups[len(rest) :]}
-    check = checks.shared_between_splits("near-duplicates", sides, checks.NEAR_TOLERATED)
+    check = data_checks.shared_between_splits("near-duplicates", sides, data_checks.NEAR_TOLERATED)
     return Pitfall(
         "augmented copies on both sides of the split",
         scores,
@@ -118,7 +119,7 @@ def easy_faces(training, dataset):
         next(iter(scores)),
         list(scores)[-1],
         "score every face of the split; say which rows a protocol leaves out",
-        [checks.scored_subset(int(alike.sum()), len(faces), 0)],
+        [scored_subset(int(alike.sum()), len(faces), 0)],
         "One network, the same answers, FER-2013's labels: only rows are left out.",
     )
     return pitfall, notice

@@ -7,6 +7,7 @@ import numpy as np
 
 from fer_lib.data import splits
 from fer_lib.models import classifier
+from fer_lib.screen import progress
 from fer_lib.training.feed import Feed
 from fer_lib.training.optimizers import SCHEDULES, build_optimizer
 from fer_lib.training.targets import LOSSES
@@ -75,7 +76,6 @@ def train_network(
         A `Training`.
     """
     import pandas as pd
-    from tqdm import tqdm
 
     keras.utils.set_random_seed(seed)
     shape = {"classes": len(faces.label_set), "face_size": faces.images.shape[1:]}
@@ -89,7 +89,7 @@ def train_network(
     rate = SCHEDULES["cosine"](learning_rate, steps)
     feed.compile(build_optimizer("adamw", rate, 1e-4), LOSSES["crossentropy"]())
     logs, answers = [], []
-    for epoch in tqdm(range(epochs), f"seed {seed}", leave=False, mininterval=5):
+    for epoch in progress(range(epochs), f"seed {seed}"):
         logs.append(feed.train_epoch(faces.targets, None, epoch, batch_size))
         answers.append(feed.predict())
     ends = np.cumsum([len(of) for of in asked.values()])[:-1]

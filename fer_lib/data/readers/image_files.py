@@ -11,6 +11,7 @@ import numpy as np
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives, names, pictures
 from fer_lib.data.readers import labels as reading
+from fer_lib.screen import progress
 
 SUFFIXES = pictures.SUFFIXES
 
@@ -105,11 +106,9 @@ def _by_rule(entry):
 
 def _load(entries, load, size, colour):
     """Return the images, the entries of those that could be read, the faults, and notes."""
-    from tqdm import tqdm
-
     images = np.empty((len(entries), size, size, 3) if colour else (len(entries), size, size), "u1")
     kept, faults, noted = [], [], collections.Counter()
-    for entry in tqdm(entries, desc="reading images", delay=2, leave=False):
+    for entry in progress(entries, "reading images"):
         fault = entry.fault
         if not fault:
             try:

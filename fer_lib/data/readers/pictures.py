@@ -30,13 +30,15 @@ class Picture(typing.NamedTuple):
     Args:
         pixels: `uint8` array of shape `(height, width, 3)`, RGB, or `(height, width)`, grey.
         note: What the pixels do not show, as `"the first of 3 frames"`; mostly `""`.
+        scale: How many times wider and higher the file's own picture is: 1, 2, 4 or 8.
     """
 
     pixels: np.ndarray
     note: str = ""
+    scale: int = 1
 
 
-def decode(source, *, grey=False):
+def decode(source, *, grey=False, reduce_above=None):
     """Decode a picture.
 
     It is turned as its EXIF data says; transparent parts become white; more than 8 bits per
@@ -47,6 +49,8 @@ def decode(source, *, grey=False):
             BMP, GIF, PNM, TIFF, WebP, AVIF; HEIC where pillow-heif is installed) is told by the
             content, not by a name.
         grey: Whether to return grey values (ITU-R 601-2 luma) instead of RGB.
+        reduce_above: A JPEG file of more pixels than this is decoded at a half, a quarter or an
+            eighth of its size, however large it is.
 
     Returns:
         `Picture`.
@@ -63,8 +67,8 @@ def decode(source, *, grey=False):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are checked here, and odd metadata
             if not isinstance(source, Image.Image):
-                source = Image.open(source, formats=_formats())
-            return _upright(source, "L" if grey else "RGB")
+                source = _opened(source, reduce_above)
+            return _upright(source, "L" if grey else "RGB", reduce_above)
     except UnidentifiedImageError:
         raise ValueError(_unknown(source)) from None
     except Image.DecompressionBombError:
@@ -76,12 +80,12 @@ def decode(source, *, grey=False):
         raise ValueError(f"it is damaged, or too much for the memory ({text})") from None
 
 
-def read(path, *, grey=False):
+def read(path, **options):
     """Read a picture file; see `decode`.
 
     Args:
         path: File; its name does not matter.
-        grey: Whether to return grey values instead of RGB.
+        **options: Of `decode`.
 
     Returns:
         `Picture`.
@@ -95,7 +99,7 @@ def read(path, *, grey=False):
             there = "it is no regular file" if os.path.lexists(path) else "there is no such file"
             raise ValueError(there)
         with open(path, "rb") as file:
-            return decode(file, grey=grey)
+            return decode(file, **options)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
     except OSError as error:
@@ -150,9 +154,28 @@ def _formats():
     return (*FORMATS, "HEIF")
 
 
-def _upright(image, mode):
+def _opened(file, reduce_above):
+    from PIL import Image, JpegImagePlugin
+
+    try:
+        return Image.open(file, formats=_formats())
+    except Image.DecompressionBombError:
+        file.seek(0)
+        if reduce_above is None or file.read(2) != b"\xff\xd8":
+            raise
+        file.seek(0)
+        return JpegImagePlugin.JpegImageFile(file)  # what `open` calls before it checks the size
+
+
+def _upright(image, mode, reduce_above=None):
     from PIL import Image, ImageOps
 
+    width = image.width
+    if reduce_above is not None and image.format in ("JPEG", "MPO"):
+        folds = (n for n in (1, 2, 4, 8) if image.width * image.height <= reduce_above * n**2)
+        if (fold := next(folds, 8)) > 1:
+            image.draft(None, (image.width // fold, image.height // fold))
+    scale = round(width / max(1, image.width))
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it has {image.width} x {image.height} pixels; {MAX_PIXELS:,} are read")
     if not image.width * image.height:
@@ -168,7 +191,9 @@ def _upright(image, mode):
         image = Image.alpha_composite(white, image)
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    return Picture(np.asarray(image.convert(mode)), note)
+    if scale > 1:
+        note = "; ".join(filter(None, [note, f"read at 1/{scale} of its size"]))
+    return Picture(np.asarray(image.convert(mode)), note, scale)
 
 
 def _frames(image):

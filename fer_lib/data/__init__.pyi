@@ -1,0 +1,13 @@
+from .catalogue import DATASETS as DATASETS
+from .catalogue import describe as describe
+from .catalogue import load_dataset as load_dataset
+from .combine import mix as mix
+from .combine import without as without
+from .duplicates import duplicate_groups as duplicate_groups
+from .duplicates import near_duplicate_groups as near_duplicate_groups
+from .faces import Faces as Faces
+from .faces import Splits as Splits
+from .splits import holdout as holdout
+from .splits import kfold as kfold
+from .splits import split_by_usage as split_by_usage
+from .synthetic import make_faces as make_faces

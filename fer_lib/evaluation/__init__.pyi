@@ -1,0 +1,13 @@
+from .calibration import apply_temperature as apply_temperature
+from .calibration import fit_temperature as fit_temperature
+from .confusion import per_class as per_class
+from .metrics import METRICS as METRICS
+from .metrics import confusion_matrix as confusion_matrix
+from .metrics import paired_difference as paired_difference
+from .metrics import score as score
+from .one_vs_rest import precision_recall_curves as precision_recall_curves
+from .one_vs_rest import ranking_table as ranking_table
+from .one_vs_rest import roc_curves as roc_curves
+from .significance import holm as holm
+from .significance import mcnemar as mcnemar
+from .test_time import predict_tta as predict_tta

@@ -1,0 +1,79 @@
+"""Values: what papermill, YAML and people pass for a number, a truth or text, as that type."""
+
+import math
+import types
+import typing
+
+from fer_lib.choices import lookup
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def options(text, known):
+    """Return the options that a text names, `"size=96 on_error=skip"`, as a dict.
+
+    Args:
+        text: name=value with spaces between, or `None` for none. Whole numbers, `true` and
+            `false` are read as such.
+        known: Names that it may hold.
+
+    Raises:
+        ValueError: If a word is no name=value, or a name is unknown or there twice.
+    """
+    found = {}
+    for word in (text or "").split():
+        name, equals, value = word.partition("=")
+        if not equals or not value or name in found:
+            raise ValueError(
+                f"data_options is name=value with spaces between, each name once; got {word!r}."
+            )
+        lookup(known, name, "option of data_options")
+        truth = {"true": True, "false": False}.get(value.lower())
+        found[name] = int(value) if value.isdecimal() else value if truth is None else truth
+    return found
+
+
+def coerce(name, value, kind):
+    """Return a parameter's value as its type.
+
+    Args:
+        name: Of the parameter, for the message.
+        value: What was passed; text is read as a number or a truth where one is wanted.
+        kind: `int`, `float`, `str` or `bool`, or one of them `| None`.
+
+    Raises:
+        ValueError: If the value cannot be of this type.
+    """
+    optional = isinstance(kind, types.UnionType)
+    if optional:
+        kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
+        if value is None or value == "None":
+            return None
+    try:
+        if kind is bool:
+            return _truth(value)
+        if isinstance(value, bool):
+            raise ValueError
+        if kind is str:
+            return _text(value)
+        number = float(value)
+        if not math.isfinite(number) or (kind is int and number != int(number)):
+            raise ValueError
+        return kind(number)
+    except (TypeError, ValueError, OverflowError):
+        also = " or None" if optional else ""
+        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
+
+
+def _truth(value):
+    """Return a `bool`, also from the text that papermill passes for `true`."""
+    try:
+        return {"true": True, "false": False}[str(value).lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+def _text(value):
+    if not isinstance(value, str | int):  # papermill reads `-p unfreeze 100` as a number
+        raise ValueError
+    return str(value)

@@ -1,0 +1,78 @@
+"""What a screen shows: a bar where somebody watches, sentences, and no library's own log."""
+
+import importlib.util
+import os
+import sys
+
+
+def progress(items=None, text=None, **options):
+    """Return a progress bar, which shows itself only where somebody watches.
+
+    In a terminal and in a notebook that is open it comes after two seconds and goes when it is
+    done. In a log or a notebook that is carried out by papermill it writes nothing.
+
+    Args:
+        items: What is gone through, or `None` where `update` tells how far the work is.
+        text: What the work is.
+        **options: Go to `tqdm.auto.tqdm`.
+    """
+    import warnings
+
+    from tqdm import TqdmExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmExperimentalWarning)
+        from tqdm.auto import tqdm
+    settings = {"desc": text, "delay": 2, "leave": False, "disable": not watched()}
+    return tqdm(items, **settings | options)
+
+
+def watched():
+    """Return whether somebody sees the output as it comes: in a terminal or an open notebook."""
+    # Set by Jupyter's server, VS Code and Colab for the kernels of notebooks that they show.
+    names = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
+    return sys.stderr.isatty() or any(name in os.environ for name in names)
+
+
+def silence_tensorflow():
+    """Keep back what TensorFlow's libraries write about processors and GPUs when it is imported.
+
+    Before TensorFlow is imported; afterwards only its later messages are fewer.
+    """
+    # The first covers most of it. The rest is written before any setting is read.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _SilentImport())
+
+
+def speak_plainly():
+    """Show warnings as sentences, and names of files that the terminal cannot write escaped."""
+    import warnings
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test has replaced it
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"fer_lib: {message}\n"
+
+
+class _SilentImport:
+    """Finder of TensorFlow, for `sys.meta_path`: it is imported without its libraries' log."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Find TensorFlow, and nothing else."""
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        if spec := importlib.util.find_spec(name):
+            load = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: _without_stderr(load, module)
+        return spec
+
+
+def _without_stderr(function, *words):
+    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            return function(*words)
+        finally:
+            os.dup2(stderr.fileno(), 2)
