@@ -8,14 +8,13 @@ one `@option` line.
 import functools
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import click
 from click import argument, option
 
 import fer_lib
-from fer_lib.screen import silence_tensorflow
+from fer_lib import screen
 
 SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -87,8 +86,8 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    silence_tensorflow()
-    _speak_plainly()
+    screen.silence_tensorflow()
+    screen.speak_plainly()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -108,14 +107,6 @@ def main(arguments=None):
         return _told(f"{at}: {error.strerror}." if at and error.strerror else error)
     except (ValueError, ImportError, RuntimeError, MemoryError) as error:
         return _told(error)
-
-
-def _speak_plainly():
-    """Let no name of a file end a command whose work is done, and show warnings as sentences."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not where a notebook or a test has replaced it
-            stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"fer_lib: {message}\n"
 
 
 def _told(message, status=1):
@@ -267,7 +258,7 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
 @option("--to", required=True, metavar="DIR", help="Folder of the copies.")
 def publish(folders, to):
     """Copy what a report needs of finished runs."""
-    from fer_lib.experiments.runs import publish
+    from fer_lib.experiments.published import publish
 
     print(*publish(list(folders), to), sep="\n")
 

@@ -50,7 +50,7 @@ def face_columns(face, shape, probabilities, label_set, unsure_below):
 
 
 def faces_table(rows, label_set):
-    """Return rows (dicts by column; what lacks is empty) as the table of `predict_photos`."""
+    """Return rows (dicts by column; what lacks is empty) as the table of `recognise`."""
     import pandas as pd
 
     columns = [*COLUMNS, *label_set, "note"]

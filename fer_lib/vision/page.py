@@ -26,10 +26,12 @@ _FOLDER = "fer_lib-page-"
 _BUTTONS = ["download", "fullscreen"]  # not "share", which sends pictures to another site
 # Words stay whole, and what is wide scrolls in its own box, on a phone too.
 _CSS = """
-.gradio-container { max-width: 1100px !important; }
+.gradio-container {
+  max-width: 1100px !important; width: 100% !important; min-width: 0; margin: 0 auto !important;
+}
 .prose td, .prose th, table td, table th { word-break: normal; overflow-wrap: normal; }
 .cell-wrap, .header-content { white-space: nowrap; }
-.prose table { display: block; overflow-x: auto; }
+.prose table { display: block; overflow-x: auto; border: none !important; }
 """
 
 TOP = """\
@@ -199,10 +201,11 @@ def _photo_tab(gradio, predictor, detector):
             raise _refusal(gradio, str(error)) from None
         return str(marked), _shown(table), str(file)
 
-    photo = gradio.File(label="Photo", type="filepath", height=140)
-    marked = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS, type="filepath")
-    table = gradio.Dataframe(label="Faces, from left to right", interactive=False)
-    file = gradio.File(label="Table", interactive=False, height=80)
+    with gradio.Row():
+        photo = gradio.File(label="Photo", type="filepath", height=300)
+        marked = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS, height=300)
+    table = gradio.Dataframe(headers=["emotion", "face", "note"], interactive=False)
+    file = gradio.DownloadButton("Download the table", size="sm")
     photo.change(look, photo, [marked, table, file], api_name="photo")
 
 
@@ -240,15 +243,19 @@ def _video_tab(gradio, predictor, detector):
         found = episodes.episodes(table, min_seconds=episodes.SHORTEST).round(2)
         first = [name for name in ("emotion", "face", "start", "end") if name in found]
         shown = found[[*first, *(name for name in found if name not in (*first, "source"))]]
-        files = [str(made["out"])]
-        return figure, shown, str(made["annotated"]), files
+        return figure, shown, str(made["annotated"]), str(made["out"])
 
-    video = gradio.File(label="Video", type="filepath", height=140)
+    with gradio.Row():
+        video = gradio.File(label="Video", type="filepath", height=300)
+        marked = gradio.Video(label="Faces", interactive=False, height=300)
     figure = gradio.Plot(label="Each person's emotions over time")
-    table = gradio.Dataframe(label="Episodes of 0.2 seconds or more", interactive=False)
-    marked = gradio.Video(label="Video with the faces marked", interactive=False)
-    files = gradio.File(label="Table", interactive=False, height=80)
-    video.change(look, video, [figure, table, marked, files], api_name="video")
+    table = gradio.Dataframe(
+        headers=["emotion", "face", "start", "end"],
+        label="Episodes of 0.2 seconds or more",
+        interactive=False,
+    )
+    file = gradio.DownloadButton("Download the table", size="sm")
+    video.change(look, video, [figure, table, marked, file], api_name="video")
 
 
 def _refusal(gradio, reason):
@@ -258,9 +265,13 @@ def _refusal(gradio, reason):
 def _shown(table):
     """Return the columns that a person reads, the answer first."""
     answers = [face_table.answer(row) for row in table.to_dict("records")]
-    shown = table[["face", "note"]].copy()
+    shown = table[["face", "note"] if table["note"].any() else ["face"]].copy()
     shown.insert(0, "emotion", answers)
-    rest = [name for name in table if name not in (*shown, "source", "frame", "seconds", "unsure")]
+    rest = [
+        name
+        for name in table
+        if name not in {*shown, "source", "frame", "seconds", "unsure", "note"}
+    ]
     return shown.join(table[rest].round(3))
 
 

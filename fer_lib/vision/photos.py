@@ -9,7 +9,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,12 @@ from fer_lib.vision.face_table import (
 from fer_lib.vision.part_file import PartFile
 from fer_lib.vision.pictures import read_photo  # noqa: F401, by which notebooks read
 
+if TYPE_CHECKING:
+    import pandas
+    from PIL.Image import Image
+
+    from fer_lib.inference.predictor import Predictor
+
 # A picture of this size in which no face is found is one already, cut out as FER-2013's are.
 CROP_SIDES = range(24, 65)
 # Of 150 faces of FER-2013 YuNet finds 89 % as they are and 96 % at twice the size, of noise none.
@@ -35,19 +41,19 @@ _UNFINISHED = ".unfinished.json"  # in a folder of marked copies: their names
 
 
 def recognise(
-    source,
-    model="default",
+    source: "str | os.PathLike | bytes | Image | np.ndarray | list",
+    model: "str | os.PathLike | Predictor" = "default",
     *,
-    detector="auto",
-    min_face=detection.MIN_FACE,
-    min_score=None,
-    largest=False,
-    search_size=None,
-    unsure_below=UNSURE_BELOW,
-    out=None,
-    annotated=None,
-    overwrite=False,
-):
+    detector: str = "auto",
+    min_face: float = detection.MIN_FACE,
+    min_score: float | None = None,
+    largest: bool = False,
+    search_size: int | None = None,
+    unsure_below: float = UNSURE_BELOW,
+    out: str | os.PathLike | None = None,
+    annotated: str | os.PathLike | None = None,
+    overwrite: bool = False,
+) -> "pandas.DataFrame":
     """Find the faces of photographs and tell their apparent emotions.
 
     Args:
