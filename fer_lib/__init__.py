@@ -14,6 +14,7 @@ Train and compare
     load_run           one run, from its folder
 
 Use a model
+    recognise          photographs to a table: a row per face
     load_predictor     a shipped or exported model: faces in, probabilities out
     plots              figures of data, runs and answers
 

@@ -18,3 +18,4 @@ from .experiments.runs import load_run as load_run
 from .inference.predictor import load_predictor as load_predictor
 from .models.classifier import BACKBONES as BACKBONES
 from .models.classifier import build_classifier as build_classifier
+from .vision.photos import recognise as recognise

@@ -14,7 +14,7 @@ import click
 from click import argument, option
 
 import fer_lib
-from fer_lib.screen import silence_tensorflow
+from fer_lib import screen
 
 SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -86,7 +86,8 @@ def main(arguments=None):
     Returns:
         0; 1 after an error, which is told in one sentence; 130 after Ctrl-C.
     """
-    silence_tensorflow()
+    screen.silence_tensorflow()
+    screen.speak_plainly()
     name = "python -m fer_lib" if sys.argv[0] == __file__ else "fer"
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -269,15 +270,25 @@ def publish(folders, to):
 @_overwrite
 @option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
 @_detector
+@option("--min-face", type=float, default=16, help="Height in pixels of the smallest face.")
+@option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
+@option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
-    """Name the expressions in photos, or in folders of photos."""
-    from fer_lib.vision import photos
+    """Name the expressions in photos.
 
-    table = photos.predict_photos(list(paths), model, **options)
-    print(photos.screen_table(table))
+    PATH is a file, a folder, a glob in quotes or an address. Stopped work goes on where it was,
+    if there is a file for the table (--out).
+    """
+    from fer_lib.vision import face_table, photos
+
+    table = photos.recognise(list(paths), model, **options)
+    print(face_table.screen_table(table))
+    print(*[f"{options[kind]} is written." for kind in ("out", "annotated") if options[kind]])
+    return int(not table.attrs["read"])
 
 
-@command("Use a model", "clip.mp4 --out faces.csv --annotated boxes.mp4 --timeline timeline.png")
+@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
 @argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @_model
 @_out
@@ -294,8 +305,7 @@ def predict(paths, model, **options):
 def video(sources, model, start, end, baseline, **options):
     """Follow the expressions of videos over time.
 
-    VIDEO is a file, an address of a stream, or a folder of videos. For several, --annotated,
-    --timeline and --elan are folders.
+    VIDEO is a file, an address or a folder; of several, each file goes into a folder.
     """
     from fer_lib.vision import people, video
 
@@ -304,8 +314,8 @@ def video(sources, model, start, end, baseline, **options):
     source = sources[0] if len(sources) == 1 else list(sources)
     table = video.predict_video(source, model, **options)
     print(people.people_text(table))
-    kinds = ("out", "summary", "annotated", "timeline", "elan")
-    print(*[f"{options[kind]} is written." for kind in kinds if options[kind]], sep="\n")
+    for kind in ("out", "summary", "annotated", "timeline", "elan"):
+        print(f"{options[kind]} is written.\n" if options[kind] else "", end="")
     return int(not table.attrs["frames"])
 
 
@@ -314,11 +324,7 @@ def video(sources, model, start, end, baseline, **options):
 @_model
 @_detector
 def webcam(model, camera, **options):
-    """Show expressions in a live window.
-
-    Keys: q or Esc quits, s keeps the picture, r begins and ends a table, m mirrors. Boxes in a
-    table are of the camera's own picture, mirrored or not.
-    """
+    """Show expressions in a live window: q quits, s keeps a picture, r a table, m mirrors."""
     from fer_lib.vision import webcam
 
     print(*webcam.show_webcam(model, camera, **options), sep="\n")

@@ -1,4 +1,4 @@
-"""What a screen shows of long work: a bar where somebody watches, and no library's own log."""
+"""What a screen shows: a bar where somebody watches, sentences, and no library's own log."""
 
 import importlib.util
 import os
@@ -43,6 +43,16 @@ def silence_tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _SilentImport())
+
+
+def speak_plainly():
+    """Show warnings as sentences, and names of files that the terminal cannot write escaped."""
+    import warnings
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test has replaced it
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"fer_lib: {message}\n"
 
 
 class _SilentImport:

@@ -4,18 +4,21 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import fer_lib
+from fer_lib.data.synthetic import make_faces
 from support.places import ROOT, write_fer2013_csv
 
 NAMES = {
     *("load_dataset", "describe", "Faces", "build_classifier", "BACKBONES"),
-    *("Experiment", "run", "find_runs", "load_run", "load_predictor"),
+    *("Experiment", "run", "find_runs", "load_run", "load_predictor", "recognise"),
 }
 WINGS = {path.parent.name for path in Path(fer_lib.__file__).parent.glob("*/__init__.py")}
 PACKAGES = ["fer_lib"] + [
@@ -62,9 +65,9 @@ def test_a_door_holds_what_its_stub_says(name):
 @pytest.mark.parametrize("name", PACKAGES[1:])
 def test_a_package_lists_its_modules_one_line_each(name):
     package = importlib.import_module(name)
-    first_words = [line.split()[0] for line in package.__doc__.splitlines() if "   " in line]
-    modules = {found.name for found in pkgutil.iter_modules(package.__path__)}
-    assert set(first_words) == modules and len(first_words) == len(modules)
+    listed = re.findall(r"^(\w+)  +\S", package.__doc__, flags=re.M)
+    modules = [found.name for found in pkgutil.iter_modules(package.__path__)]
+    assert sorted(listed) == sorted(modules)
 
 
 def test_the_front_door_explains_each_name_and_each_wing():
@@ -86,8 +89,10 @@ def test_the_functions_of_the_door_carry_type_hints():
 @pytest.mark.slow
 def test_five_lines_in_a_fresh_python(tmp_path):
     write_fer2013_csv(tmp_path / "faces.csv")
+    Image.fromarray(make_faces(1, seed=0).images[0]).save(tmp_path / "face.png")
     code = (
         "import fer_lib\n"
+        "print(len(fer_lib.recognise('face.png')))\n"
         "data = fer_lib.load_dataset('faces.csv'); print(data)\n"
         "model = fer_lib.build_classifier('tiny', unfreeze='100', weights=None)\n"
         "asked = fer_lib.Experiment(\n"
@@ -101,5 +106,6 @@ def test_five_lines_in_a_fresh_python(tmp_path):
     command = [sys.executable, "-c", tiny + code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    *shown, last = done.stdout.splitlines()
-    assert last == "True 7" and "train: faces.csv Training" in shown[0] and len(shown) < 30
+    faces, *shown, last = done.stdout.splitlines()
+    assert faces == "1" and "train: faces.csv Training" in shown[0] and len(shown) < 30
+    assert last == "True 7"

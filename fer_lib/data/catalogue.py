@@ -196,6 +196,10 @@ def _loaded_lines(loaded):
     if not loaded:
         return []
     lines = list(dict.fromkeys(note for faces in loaded.values() for note in faces.notes))
+    if not any(line.startswith("Subjects") for line in lines):
+        groups = {str(g) for f in loaded.values() if f.groups is not None for g in f.groups}
+        unknown = "Subjects: unknown: faces of one person may stand on both sides of a split."
+        lines.append(f"Subjects, or other groups: {len(groups):,}." if groups else unknown)
     lines += [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
     skipped = {reason for faces in loaded.values() for reason in faces.skipped}
     if skipped:

@@ -6,7 +6,6 @@ bootstrap      resampled faces, behind every interval
 calibration    fit_temperature makes confidence fit accuracy
 significance   mcnemar and holm: may two classifiers differ by chance?
 one_vs_rest    each emotion against all others: ranking_table, curves
-significance   mcnemar, holm: whether two classifiers differ
 test_time      predict_tta: the mean answer to several views of a face
 """
 

@@ -1,15 +1,17 @@
 """Photographs, videos and cameras: from a picture to faces and their expressions.
 
-photos           predict_photos: a table, one row a face
+photos           recognise: a table, one row a face
 pictures         picture files and folders of them, read
 face_table       the table of faces: its columns, and how it is saved
 drawing          boxes and names on a picture
 video            predict_video: a table, one row a face and frame
-video_files      files and streams: frames at their own times, copies with sound
+video_files      files and streams: frames at their own times
+video_copy       marked copies with the sound
 people           a row per person; changes from a neutral beginning
 webcam           show_webcam: a live window
 page             serve: a local web page
 detection        detect and crop_faces: where faces are
+yunet            the file and the network of YuNet, the detector
 tracking         which face of this frame is which of those before
 appearance       what a face looks like, to know a person again
 recogniser       frames to rows

@@ -4,6 +4,6 @@ from .episodes import emotion_series as emotion_series
 from .own_photos import add_faces as add_faces
 from .page import serve as serve
 from .people import per_person as per_person
-from .photos import predict_photos as predict_photos
+from .photos import recognise as recognise
 from .video import predict_video as predict_video
 from .webcam import show_webcam as show_webcam

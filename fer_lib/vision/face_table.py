@@ -50,7 +50,7 @@ def face_columns(face, shape, probabilities, label_set, unsure_below):
 
 
 def faces_table(rows, label_set):
-    """Return rows (dicts by column; what lacks is empty) as the table of `predict_photos`."""
+    """Return rows (dicts by column; what lacks is empty) as the table of `recognise`."""
     import pandas as pd
 
     columns = [*COLUMNS, *label_set, "note"]
@@ -83,22 +83,49 @@ def save_table(table, path, *, overwrite=False):
         TABLE_FORMATS[Path(path).suffix.lower()](table, temporary)
 
 
-def screen_table(table):
-    """Return the table as text for a screen: a line per face, with what matters most."""
+def screen_table(table, rows=40):
+    """Return the table as text for a screen: a line per face, with what matters most.
+
+    Args:
+        table: `pandas.DataFrame` of `photos.recognise`.
+        rows: A longer table is told in a few lines instead.
+    """
+    if len(table) > rows:
+        return _summary(table)
     shown, rows = table[["source"]].copy(), table.to_dict("records")
-    found = [bool(row["emotion"]) for row in rows]
-    shown["face"] = [row["face"] if face else "" for row, face in zip(rows, found, strict=True)]
+    shown["emotion"] = [answer(row) for row in rows]
+    shown["face"] = [row["face"] if row["emotion"] else "" for row in rows]
     shown["box"] = [
-        "{width} x {height} at {x}, {y}".format(**row) if face else ""
-        for row, face in zip(rows, found, strict=True)
-    ]
-    shown["emotion"] = table["emotion"]
-    shown["probability"] = [
-        f"{row[row['emotion']]:.0%}{' unsure' * row['unsure']}" if face else ""
-        for row, face in zip(rows, found, strict=True)
+        "{width} x {height} at {x}, {y}".format(**row) if row["emotion"] else "" for row in rows
     ]
     shown["note"] = table["note"]
     return shown.to_string(index=False)
+
+
+def answer(row):
+    """Return what a row (a dict) answers in a few words, as `"happy 97%"`; `""` without a face."""
+    if not row["emotion"]:
+        return ""
+    return f"{row['emotion']} {row[row['emotion']]:.0%}{' unsure' * bool(row['unsure'])}"
+
+
+def _summary(table):
+    found = table[table["emotion"] != ""]
+    without = table[(table["emotion"] == "") & ~table["note"].str.contains(" cannot be read: ")]
+    unread = table[table["note"].str.contains(" cannot be read: ")]
+    lines = [
+        f"{table['source'].nunique():,} photographs, {len(found):,} faces in "
+        f"{found['source'].nunique():,} of them, none in {len(without):,}, "
+        f"{len(unread):,} not read.",
+        *(
+            f"{name:>10} {share:4.0%}"
+            for name, share in found["emotion"].value_counts(normalize=True).items()
+        ),
+        f"{'unsure':>10} {found['unsure'].mean():4.0%}" if len(found) else "",
+        *unread["note"].head(10),
+        f"... and {len(unread) - 10:,} more" if len(unread) > 10 else "",
+    ]
+    return "\n".join(filter(None, lines))
 
 
 def _save_parquet(table, path):

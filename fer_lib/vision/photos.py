@@ -9,7 +9,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,10 +23,15 @@ from fer_lib.vision.face_table import (
     face_columns,
     faces_table,
     save_table,
-    screen_table,  # noqa: F401, until the command line finds it in face_table
 )
 from fer_lib.vision.part_file import PartFile
-from fer_lib.vision.pictures import SUFFIXES, read_photo  # noqa: F401
+from fer_lib.vision.pictures import read_photo  # noqa: F401, by which notebooks read
+
+if TYPE_CHECKING:
+    import pandas
+    from PIL.Image import Image
+
+    from fer_lib.inference.predictor import Predictor
 
 # A picture of this size in which no face is found is one already, cut out as FER-2013's are.
 CROP_SIDES = range(24, 65)
@@ -36,19 +41,19 @@ _UNFINISHED = ".unfinished.json"  # in a folder of marked copies: their names
 
 
 def recognise(
-    source,
-    model="default",
+    source: "str | os.PathLike | bytes | Image | np.ndarray | list",
+    model: "str | os.PathLike | Predictor" = "default",
     *,
-    detector="auto",
-    min_face=detection.MIN_FACE,
-    min_score=None,
-    largest=False,
-    search_size=None,
-    unsure_below=UNSURE_BELOW,
-    out=None,
-    annotated=None,
-    overwrite=False,
-):
+    detector: str = "auto",
+    min_face: float = detection.MIN_FACE,
+    min_score: float | None = None,
+    largest: bool = False,
+    search_size: int | None = None,
+    unsure_below: float = UNSURE_BELOW,
+    out: str | os.PathLike | None = None,
+    annotated: str | os.PathLike | None = None,
+    overwrite: bool = False,
+) -> "pandas.DataFrame":
     """Find the faces of photographs and tell their apparent emotions.
 
     Args:
@@ -118,9 +123,6 @@ def recognise(
             save_table(table, out, overwrite=overwrite)
     table.attrs["read"] = rows.read
     return table
-
-
-predict_photos = recognise  # until the command line calls it by its name
 
 
 class _Way(NamedTuple):
@@ -276,22 +278,26 @@ def _digest(photos):
 @contextlib.contextmanager
 def _rows_kept(out, label_set, call, total):
     """Yield where rows go: into the part of a table file, or into memory without one."""
-    part = None if out is None else PartFile(out, label_set, call)
-    rows = _Rows(part, label_set)
-    try:
-        yield rows
-    except KeyboardInterrupt:
-        told = f"{rows.done} of {total} photographs are done"
-        if part is None:
-            raise KeyboardInterrupt(f"{told}; with a file for the table they are kept.") from None
-        part.close()
-        raise KeyboardInterrupt(f"{told} and kept; the same command goes on.") from None
-    except BaseException:
-        if part is not None:
-            part.close()
-        raise
-    if part is not None:
-        part.remove()
+    with contextlib.ExitStack() as stack:
+        part = None
+        if out is not None:
+            stack.enter_context(storage.locked(out))
+            part = PartFile(out, label_set, call)
+        rows = _Rows(part, label_set)
+        try:
+            yield rows
+            if part is not None:
+                part.remove()
+        except KeyboardInterrupt:
+            told = f"{rows.done} of {total} photographs are done"
+            raise KeyboardInterrupt(
+                f"{told} and kept; the same command goes on."
+                if part is not None
+                else f"{told}; only a file for the table (out) would keep them."
+            ) from None
+        finally:
+            if part is not None:
+                part.close()
 
 
 class _Rows:

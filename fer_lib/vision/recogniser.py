@@ -76,7 +76,7 @@ class Recogniser:
             seconds: Time of the frame, not before the last one.
 
         Returns:
-            List of dicts by column, from `face` on, by face number: as `photos.predict_photos`
+            List of dicts by column, from `face` on, by face number: as `photos.recognise`
             but with `face` a number that stays with a face, probabilities smoothed over time,
             and no `detection_score` where the face was followed and not searched for.
         """

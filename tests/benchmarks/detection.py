@@ -66,7 +66,7 @@ def pictures():
     """Return the photographs and the frames of the clip: lists of (image, true, optional)."""
     import cv2
 
-    from fer_lib.vision.photos import read_photo
+    from fer_lib.vision.pictures import read_photo
 
     photos = [(read_photo(SHARED / "media" / name), true, []) for name, true in PHOTOS.items()]
     clip, frames = cv2.VideoCapture(str(SHARED / "media" / CLIP)), []

@@ -42,7 +42,7 @@ def frames(count, length):
     import cv2
     import numpy as np
 
-    from fer_lib.vision.photos import read_photo
+    from fer_lib.vision.pictures import read_photo
 
     faces = []
     for name, left, top, side in FACES[:count]:

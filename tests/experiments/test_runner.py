@@ -17,6 +17,7 @@ from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import locks, runner, runs
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.models import classifier
 from fer_lib.training import checkpoints, loop
 from support.finished_runs import experiment
@@ -506,3 +507,26 @@ def test_a_run_of_passed_in_faces_is_called_by_their_name_and_says_that_they_are
     assert begun.experiment.dataset == "given: synthetic" and "given" in folder.name
     with pytest.raises(ValueError, match="faces that were passed in .*pass the same ones in again"):
         begun.experiment.load_data()
+
+
+@pytest.fixture
+def nothing_at_hand(monkeypatch):
+    """A machine without data and ImageNet's weights; our own face model is there as always."""
+    told = {"auto": ("synthetic", "Synthetic faces.")}
+    monkeypatch.setattr(catalogue, "resolve_auto", lambda: told["auto"])
+    monkeypatch.setattr(runner, "resolve_auto", lambda *network: ("fer", "The face model."))
+
+
+def test_a_demonstration_never_starts_from_the_face_model(nothing_at_hand):
+    resolved, notices = runner.resolve(Experiment())
+    assert (resolved.dataset, resolved.weights) == ("synthetic", None)
+    assert resolved.backbone == runner.DEMO and runner.DEMO in notices[-1]
+    assert "RANDOM START" in notices[-1]
+
+
+def test_a_network_that_was_asked_for_stays(nothing_at_hand):
+    for asked in (Experiment(dataset="synthetic"), Experiment(attention="se")):
+        resolved, notices = runner.resolve(asked)
+        assert (resolved.backbone, resolved.weights) == (runner.BACKBONE, None)
+    real = Experiment(dataset="fer2013")
+    assert runner.resolve(real)[0].weights == "fer"

@@ -43,7 +43,7 @@ def yunet(shared, fer_home):
 @pytest.fixture
 def photo(shared):
     """Return a function that reads a shared photograph."""
-    from fer_lib.vision.photos import read_photo
+    from fer_lib.vision.pictures import read_photo
 
     return lambda name: read_photo(shared / "media" / name)
 

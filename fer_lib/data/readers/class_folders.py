@@ -9,6 +9,8 @@ from fer_lib.data.readers import labels as reading
 from fer_lib.data.readers import names, pictures
 from fer_lib.data.readers.image_files import Entry
 
+_SHOWN = 8  # folders that are named one by one
+
 
 def find(files, load, labels):
     """Return `(entries, notes)` of images in class folders; no entries where there are none.
@@ -35,6 +37,11 @@ def find(files, load, labels):
 def described(found, labels):
     """Return a sentence per split folder of what `class_files` found."""
     folders = collections.Counter((_folder_of_split(name), split) for name, split, _ in found)
+    if len(folders) > _SHOWN:  # as where the splits lie below the classes
+        folders = collections.Counter(
+            (f"…/{_folder_of_split(name).split('/')[-2]}/", split) if split else ("", split)
+            for name, split, _ in found
+        )
     return [
         f"{folder or 'class folders'} → {split or 'all faces'}: {number:,} pictures"
         for (folder, split), number in folders.items()

@@ -277,4 +277,9 @@ def csv_member(archive):
         if found := [name for name in sorted(names) if name.rpartition("/")[2] == known]:
             return found[0]
     tables = [name for name in names if name.lower().endswith(".csv")]
-    return tables[0] if len(tables) == 1 and not class_files(names) else None
+    if len(tables) != 1 or class_files(names):
+        return None
+    with archive.open(tables[0]) as file:
+        line = file.readline(1 << 16).decode("utf-8-sig", "replace")
+    header = {plainly(column.strip("\"'")) for column in line.split(delimiter_of(line))}
+    return None if "pixels" not in header and header & set(COLUMNS["path"]) else tables[0]

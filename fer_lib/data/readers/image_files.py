@@ -74,6 +74,7 @@ def read_entries(entries, load, source, *, problems=(), dropped=(), label_set=No
     label_set = tuple(label_set or reading.label_set({e.emotion for e in entries}))
     dropped = [*dropped, *(f"{e.where or e.name}: {e.fault}" for e in entries if _by_rule(e))]
     entries = [entry for entry in entries if not _by_rule(entry)]
+    _check_known(entries, source)
     images, kept, faults, notes = _load(entries, load, size, options.get("colour", False))
     skipped = archives.settle(sorted([*problems, *faults]), source, on_error)
     if not kept:
@@ -85,7 +86,7 @@ def read_entries(entries, load, source, *, problems=(), dropped=(), label_set=No
         by_name, sentence = names.subjects([entry.name for entry in kept])
         groups, told = [by_name.get(entry.name, "") for entry in kept], (f"Subjects: {sentence}.",)
     elif options.get("subjects"):
-        told = (f"Subjects: {len(set(groups)):,}, told by the source.",)
+        told = (f"Subjects, or other groups: {len(set(groups)):,}, told by the source.",)
     return Faces(
         images,
         np.array([label_set.index(entry.emotion) for entry in kept]),
@@ -125,19 +126,23 @@ def _load(entries, load, size, colour):
     return images, kept, faults, notes
 
 
-def _check_vanished(entries, kept, source):
-    """Raise if errors took a whole class, or a label that stands on many faces is unknown."""
-    unknown = collections.Counter(
-        entry.label for entry in entries if entry.fault and entry.label and not entry.emotion
-    )
+def _check_known(entries, source):
+    """Raise if a label that stands on many faces is unknown: no fault of single files."""
+    unknown = [entry for entry in entries if entry.fault and entry.label and not entry.emotion]
+    counts = collections.Counter(entry.label for entry in unknown)
     few = max(1, 0.05 * len(entries))
-    large = [label for label, number in unknown.items() if number > few]
+    large = sorted(label for label, number in counts.items() if number > few)
     if large:
+        first = next(entry for entry in unknown if entry.label in large)
         raise ValueError(
-            f"{source}: {', '.join(map(repr, sorted(large)))} stand for no known class, which is "
-            f"{sum(unknown[label] for label in large):,} of {len(entries):,} faces: too many to "
-            "skip. Name them with classes=, or leave them out with drop=."
+            f"{source}: {', '.join(map(repr, large))} stand for no known class, which is "
+            f"{sum(counts[label] for label in large):,} of {len(entries):,} faces. Name them with "
+            f"classes=, or leave them out with drop=. ({first.where or first.name}: {first.fault})"
         )
+
+
+def _check_vanished(entries, kept, source):
+    """Raise if errors took a whole class."""
     gone = {e.emotion for e in entries if e.emotion} - {entry.emotion for entry in kept}
     if gone:
         raise ValueError(

@@ -91,7 +91,7 @@ def _with_rest(entries, notes, files, labels, title):
     return entries, notes
 
 
-def unknown(path, files):
+def unknown(path, files, problems=()):
     """Return the error text for files of no known layout: what is there, and the nearest ones."""
     text = "\n".join(files)
     has_image = any(name.lower().endswith(pictures.SUFFIXES) for name in files)
@@ -103,10 +103,11 @@ def unknown(path, files):
     nearest = sorted(LAYOUTS.items(), key=lambda item: nearness(item[1]), reverse=True)[:3]
     known = "\n".join(f"  {title}: {layout.example}" for title, layout in nearest)
     folders = sorted({str(PurePosixPath(name).parent) for name in files} - {"."})
+    faults = "".join(f"\n  {problem}" for problem in list(problems)[:3])
     shown = f", in folders such as {', '.join(folders[:6])}" if folders else ""
     there = f"{len(files):,} files ({names.kinds(files)}){shown}" if files else "no files"
     return (
-        f"{path} holds no layout that is known. It holds {there}.\n"
+        f"{path} holds no layout that is known. It holds {there}.{faults}\n"
         f"The nearest layouts that are known:\n{known}\n"
         "Folders or labels of other names are given by classes=(…); see also labels= and drop=."
     )

@@ -92,7 +92,7 @@ def find_parts(path):
         raise FileNotFoundError(f"No data at {path}: there is no such file or folder.")
     if path.is_file():
         return [Part(path, _kind_of_file(path))], []
-    files = archives.walk(path)[0]
+    files, problems = archives.walk(path)
     images = any(name.lower().endswith(pictures.SUFFIXES) for name in files)
     found = collections.defaultdict(list)
     for name in _by_depth(files):
@@ -112,7 +112,7 @@ def find_parts(path):
             found["npy"].append(name)
     parts = _chosen(path, found, images)
     if not parts:
-        raise FileNotFoundError(layouts.unknown(path, files))
+        raise FileNotFoundError(layouts.unknown(path, files, problems))
     return parts, _unread(path, parts, found, images)
 
 
@@ -259,7 +259,7 @@ def _read_tree(path, *, on_error, labels, size, colour):
     with archives.opened_tree(path) as (files, load, problems):
         entries, notes, layout = layouts.find(files, load, labels)
         if not entries:
-            raise FileNotFoundError(layouts.unknown(path, files))
+            raise FileNotFoundError(layouts.unknown(path, files, problems))
         labels.check_dropped(path)
         return image_files.read_entries(
             entries,
@@ -321,7 +321,8 @@ def _joined(faces, parts, notes, path, labels):
         ids = np.array([f"{name}: {i}" if name else str(i) for i in one.ids.tolist()])
         several = len(parts) > 1
         pieces.append(dataclasses.replace(one, usage=usage, ids=ids if several else one.ids))
-        sentences += [note for note in one.notes if note not in sentences]
+        told = [note for note in one.notes if not (part.split and "→ all faces" in note)]
+        sentences += [note for note in told if note not in sentences]
     if len(pieces) == 1:
         return dataclasses.replace(pieces[0], notes=(*sentences, *notes))
     known = [set(one.label_set[c] for c in np.unique(one.classes)) for one in pieces]
