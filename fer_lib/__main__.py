@@ -258,7 +258,7 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
 @option("--to", required=True, metavar="DIR", help="Folder of the copies.")
 def publish(folders, to):
     """Copy what a report needs of finished runs."""
-    from fer_lib.experiments.runs import publish
+    from fer_lib.experiments.published import publish
 
     print(*publish(list(folders), to), sep="\n")
 
@@ -288,7 +288,7 @@ def predict(paths, model, **options):
     return int(not table.attrs["read"])
 
 
-@command("Use a model", "clip.mp4 --out faces.csv --annotated boxes.mp4 --timeline timeline.png")
+@command("Use a model", "clip.mp4 --out faces.csv --timeline timeline.png")
 @argument("sources", nargs=-1, required=True, metavar="VIDEO...")
 @_model
 @_out
@@ -305,8 +305,7 @@ def predict(paths, model, **options):
 def video(sources, model, start, end, baseline, **options):
     """Follow the expressions of videos over time.
 
-    VIDEO is a file, an address of a stream, or a folder of videos. For several, --annotated,
-    --timeline and --elan are folders.
+    VIDEO is a file, an address or a folder; of several, each file goes into a folder.
     """
     from fer_lib.vision import people, video
 
@@ -315,8 +314,8 @@ def video(sources, model, start, end, baseline, **options):
     source = sources[0] if len(sources) == 1 else list(sources)
     table = video.predict_video(source, model, **options)
     print(people.people_text(table))
-    kinds = ("out", "summary", "annotated", "timeline", "elan")
-    print(*[f"{options[kind]} is written." for kind in kinds if options[kind]], sep="\n")
+    for kind in ("out", "summary", "annotated", "timeline", "elan"):
+        print(f"{options[kind]} is written.\n" if options[kind] else "", end="")
     return int(not table.attrs["frames"])
 
 
@@ -325,11 +324,7 @@ def video(sources, model, start, end, baseline, **options):
 @_model
 @_detector
 def webcam(model, camera, **options):
-    """Show expressions in a live window.
-
-    Keys: q or Esc quits, s keeps the picture, r begins and ends a table, m mirrors. Boxes in a
-    table are of the camera's own picture, mirrored or not.
-    """
+    """Show expressions in a live window: q quits, s keeps a picture, r a table, m mirrors."""
     from fer_lib.vision import webcam
 
     print(*webcam.show_webcam(model, camera, **options), sep="\n")

@@ -34,7 +34,7 @@ SPELLINGS = {
     "contempt": ("contemptuous", "co", "con", "contemp"),
 }
 # What `Faces.skipped` says of a face that the caller asked to leave out.
-DROPPED = "left out by drop_classes"
+DROPPED = "left out by drop"
 _CANONICAL = {name: name for name in SPELLINGS} | {
     spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings
 }

@@ -221,7 +221,7 @@ def called(monkeypatch):
 
     from fer_lib.audit import report
     from fer_lib.audit.finding import Finding
-    from fer_lib.vision import face_table, page, photos, video, webcam
+    from fer_lib.vision import face_table, page, people, photos, video, webcam
 
     calls = []
 
@@ -229,10 +229,11 @@ def called(monkeypatch):
         return lambda *words, **options: calls.append((words, options)) or result
 
     table = pd.DataFrame([["a.png", "happy"]], columns=["source", "emotion"])
-    table.attrs = {"read": 1}
+    table.attrs = {"read": 1, "frames": 1}
     monkeypatch.setattr(photos, "recognise", record(table))
     monkeypatch.setattr(face_table, "screen_table", lambda table: table.to_string())
     monkeypatch.setattr(video, "predict_video", record(table))
+    monkeypatch.setattr(people, "people_text", lambda table: "1 person")
     monkeypatch.setattr(webcam, "show_webcam", record([]))
     monkeypatch.setattr(page, "serve", record(None))
     monkeypatch.setattr(report, "audit", record([Finding("split", "fail", {}, "It is shared.")]))
@@ -248,11 +249,16 @@ def test_predict_hands_over_its_options(called, capsys):
     assert "happy" in capsys.readouterr().out
 
 
-def test_video_hands_over_its_options(called):
+def test_video_hands_over_its_options_and_says_what_is_written(called, capsys):
     words = ["video", "in.mp4", "--model", "m", "--every", "2", "--timeline", "t.png"]
-    assert main(words) == 0
+    assert main([*words, "--from", "1:30", "--to", "95", "--baseline", "90-91s"]) == 0
     (words, options), *_ = called
     assert words == ("in.mp4", "m") and options["every"] == 2 and options["timeline"] == "t.png"
+    assert (options["start"], options["end"], options["baseline"]) == (90, 95, (90, 91))
+    assert capsys.readouterr().out == "1 person\nt.png is written.\n"
+    assert main(["video", "a.mp4", "b.mp4"]) == 0
+    assert called[1][0] == (["a.mp4", "b.mp4"], "default")
+    assert main(["video", "a.mp4", "--from", "soon"]) == 1
 
 
 def test_webcam_and_page_hand_over_their_options(called):

@@ -82,7 +82,8 @@ class Evidence:
     def beside(self):
         """The finished runs in the folder that this one lies in, this one among them."""
         folder = self.run.folder.resolve().parent
-        return [runs.Run(path.parent) for path in sorted(folder.glob("*/scores.json"))]
+        found = [runs.Run(path.parent) for path in sorted(folder.glob("*/scores.json"))]
+        return [run for run in found if not runs.damage(run)]
 
     # The model
 

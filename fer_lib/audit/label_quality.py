@@ -93,7 +93,7 @@ def label_issues(faces, probabilities, *, method="self_confidence"):
     if missing := [name for name, count in faces.class_counts().items() if not count]:
         raise ValueError(
             f"Every class must have faces to judge labels by; {faces.name} has none of "
-            f"{', '.join(missing)}. Leave them out with drop_classes."
+            f"{', '.join(missing)}. Leave them out with drop."
         )
     # Adjusting for each class's own confidence finds fewer errors than chance does on FER-2013,
     # whose rare classes then stand first: cleanlab's default, unadjusted.

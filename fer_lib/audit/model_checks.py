@@ -8,6 +8,7 @@ import contextlib
 import keras
 import numpy as np
 
+from fer_lib.audit.evidence import FACES_TO_TRY
 from fer_lib.audit.finding import Check, Finding
 
 _CONVOLUTIONS = (
@@ -42,6 +43,31 @@ def batch_dependence(model, images):
         return Finding("batch dependence", "pass", figures, f"{text}: rounding.")
     text += ": a face's prediction depends on its batch. Attend and normalise within a face."
     return Finding("batch dependence", "warn" if largest <= 1e-2 else "fail", figures, text)
+
+
+def own_answers(model, images, probabilities):
+    """Check that a model gives the answers that were scored.
+
+    Args:
+        model: A `keras.Model` that takes faces.
+        images: `uint8` array of shape `(n, height, width)`.
+        probabilities: Float array of shape `(n, classes)`: what was scored of these faces.
+    """
+    answers = model.predict(images, verbose=0)
+    if answers.shape != probabilities.shape:
+        text = (
+            f"The model answers {answers.shape[1]} classes, {probabilities.shape[1]} were scored."
+        )
+        return Finding("answers", "fail", {"faces": len(images)}, text)
+    gap = float(abs(answers - probabilities).max())
+    figures = {"faces": len(images), "largest difference": gap}
+    text = (
+        f"The model's answers to {len(images)} faces differ by up to {gap:.1e} from the scored ones"
+    )
+    # bfloat16 on another device moves a probability by some hundredths.
+    if gap < 0.1:
+        return Finding("answers", "pass", figures, f"{text}: rounding.")
+    return Finding("answers", "fail", figures, f"{text}: model.keras is of another run.")
 
 
 def input_range(model, images):
@@ -127,7 +153,17 @@ def _recording(layer, seen):
         del layer.call
 
 
+def _own_answers(evidence):
+    run, rows = evidence.run, evidence.scored[:FACES_TO_TRY]
+    # Where the model's hash was written down, that tells more.
+    if "files" in run.scores or run.experiment.test_time_augmentation != "none" or min(rows) < 0:
+        return None
+    answers = evidence.probabilities[: len(rows)]
+    return own_answers(evidence.model, evidence.parts["test"].images[rows], answers)
+
+
 CHECKS = (
+    Check("", ("data", "run", "model"), _own_answers),
     Check("L2", ("data", "run", "model"), lambda e: batch_dependence(e.model, e.some_images)),
     Check("", ("data", "run", "model"), lambda e: input_range(e.model, e.some_images)),
 )

@@ -63,15 +63,36 @@ def seeds(accuracies, least=3):
     return Finding("seeds", "warn", figures, text)
 
 
-def difference(labels, probabilities, other_probabilities, other):
+def looks(accuracy, n, configurations):
+    """Check how much so many looks at the scored faces bring by chance.
+
+    The best of K equally good classifiers is on average up to σ√(2 ln K) above their mean, with
+    σ the standard error of one.
+
+    Args:
+        accuracy: Of the one that is reported.
+        n: Number of scored faces.
+        configurations: K: how many settings were scored on these faces.
+    """
+    gain = float(np.sqrt(accuracy * (1 - accuracy) / n * 2 * np.log(max(configurations, 1))))
+    figures = {"configurations": configurations, "gain by chance": round(gain, 4)}
+    text = f"{configurations} settings were scored on these faces"
+    if configurations < 3 or gain <= 0.01:
+        return Finding("looks at test", "pass", figures, f"{text}.")
+    text += f": the best of them is up to {gain:.3f} better by luck. Choose on validation, and say "
+    return Finding("looks at test", "warn", figures, f"{text}how many were tried.")
+
+
+def difference(labels, probabilities, other_probabilities, other, groups=None):
     """Check whether two classifiers differ by more than noise on the same faces, by `mcnemar`.
 
     Args:
         labels: Integer array of shape `(n,)`.
         probabilities, other_probabilities: Float arrays of shape `(n, classes)`.
         other: Name of the other classifier.
+        groups: See `mcnemar`.
     """
-    p, only_ours, only_theirs = mcnemar(labels, probabilities, other_probabilities)
+    p, only_ours, only_theirs = mcnemar(labels, probabilities, other_probabilities, groups)
     gap = (only_ours - only_theirs) / len(labels)
     figures = {"other": other, "difference": round(gap, 4), "p": p}
     figures |= {"only this one right": only_ours, "only the other right": only_theirs}
@@ -97,24 +118,37 @@ def _seeds(evidence):
     return seeds({run.experiment.seed: _accuracy(run) for run in same})
 
 
+def _looks(evidence):
+    run = evidence.run
+    same = [other for other in evidence.beside if _on_the_same_faces(run, other)]
+    settings = {str(sorted(_but_for_the_seed(other).items(), key=str)) for other in same}
+    n = run.scores["test"]["n"]
+    return looks(_accuracy(run), n, len(settings))
+
+
+def _on_the_same_faces(run, other):
+    told = [
+        (r.experiment.dataset, r.scores["test_name"], r.scores["test"]["n"]) for r in (run, other)
+    ]
+    return told[0] == told[1]
+
+
 def _difference(evidence):
     """Compare with the run beside it whose accuracy on the same faces is nearest."""
-    run, scores = evidence.run, evidence.run.scores
+    run = evidence.run
     rivals = [
         other
         for other in evidence.beside
-        if _but_for_the_seed(other) != _but_for_the_seed(run)
-        and other.experiment.dataset == run.experiment.dataset
-        and other.scores["test_name"] == scores["test_name"]
-        and other.scores["test"]["n"] == scores["test"]["n"]
+        if _but_for_the_seed(other) != _but_for_the_seed(run) and _on_the_same_faces(run, other)
     ]
     if not rivals:
         return None
     rival = min(rivals, key=lambda other: (abs(_accuracy(other) - _accuracy(run)), other.folder))
     if not np.array_equal(rival.predictions["ids"], run.predictions["ids"]):
         return None
-    theirs = rival.predictions["probabilities"]
-    return difference(evidence.labels, evidence.probabilities, theirs, rival.label())
+    answers = evidence.probabilities, rival.predictions["probabilities"]
+    groups = run.predictions.get("groups")
+    return difference(evidence.labels, *answers, rival.label(), groups)
 
 
 def _accuracy(run):
@@ -129,5 +163,6 @@ CHECKS = (
     Check("", ("run",), lambda e: intervals(e.run.scores["test"])),
     Check("", (), _class_sizes),
     Check("", ("run",), _seeds),
+    Check("", ("run",), _looks),
     Check("", ("run",), _difference),
 )

@@ -1,7 +1,8 @@
 """The audit: does a data set or a finished run fool its reader?
 
-The checks stand in `data_checks` (splits), `score_checks` (classes, metric), `model_checks` (what
-the network does) and `noise_checks`; each module lists its own in `CHECKS`.
+The checks stand in `data_checks` (splits), `chain_checks` (what a run started from), `score_checks`
+(classes, metric), `model_checks` (what the network does) and `noise_checks`; each module lists its
+own in `CHECKS`.
 """
 
 import importlib
@@ -13,10 +14,10 @@ from fer_lib import storage
 from fer_lib.audit.evidence import Evidence
 from fer_lib.audit.finding import LEAKS, Finding
 from fer_lib.data import catalogue
-from fer_lib.experiments import runs
+from fer_lib.experiments import given, runs
 
 # In the order in which findings of one kind are listed. `model_checks` needs Keras.
-MODULES = ("data_checks", "score_checks", "model_checks", "noise_checks")
+MODULES = ("data_checks", "chain_checks", "score_checks", "model_checks", "noise_checks")
 
 
 def audit(target):
@@ -104,7 +105,7 @@ def audit_run(result, parts=None):
     first = []
     if parts is None:
         try:
-            parts = result.experiment.load_data()
+            parts = given.check(result.experiment.load_data())
         except (OSError, ValueError) as error:
             text = f"The data could not be read, so splits and model were not checked: {error}"
             first.append(Finding("data", "warn", {}, " ".join(text.split())))

@@ -5,8 +5,9 @@ To add one: write it here, on plain arrays, and list it in `CHECKS`.
 
 import numpy as np
 
+from fer_lib import storage
 from fer_lib.audit.finding import Check, Finding
-from fer_lib.evaluation import metrics
+from fer_lib.evaluation import confusion, metrics
 
 
 def selection(scores, predictions):
@@ -174,6 +175,93 @@ def reported_accuracy(reported, labels, probabilities, where):
     return Finding(check, "fail", figures, f"{text}.")
 
 
+def recomputed(scores, labels, probabilities, where):
+    """Check that every score that was written down is that of the answers.
+
+    Args:
+        scores: Dict of `metrics.score`, as read from a file.
+        labels: Integer array of shape `(n,)`.
+        probabilities: Float array of shape `(n, classes)`.
+        where: Which faces these are.
+    """
+    counts = metrics.confusion_matrix(labels, probabilities)
+    true = {"n": len(labels)} | {k: of(labels, probabilities) for k, of in metrics.METRICS.items()}
+    told = {"n": scores.get("n")}
+    told |= {name: (scores.get(name) or {}).get("value") for name in metrics.METRICS}
+    for place, (emotion, of) in enumerate(scores.get("per_class", {}).items()):
+        rates = confusion.rates(counts)
+        true |= {f"{name} of {emotion}": values[place] for name, values in rates.items()}
+        told |= {f"{name} of {emotion}": of.get(name) for name in rates}
+    wrong = [
+        name
+        for name, value in told.items()
+        if value is not None and not abs(value - true[name]) < 1e-6
+    ]
+    if scores.get("confusion") is not None and scores["confusion"] != counts.tolist():
+        wrong.append("confusion")
+    check, figures = f"scores of {where}", {"recomputed": len(told) + 1, "other": wrong}
+    figures |= {
+        name: {"written": told[name], "recomputed": float(true[name])}
+        for name in wrong
+        if name in told
+    }
+    if not wrong:
+        text = f"All {len(told) + 1} figures of scores.json on {where} are those of the answers."
+        return Finding(check, "pass", figures, text)
+    text = f"scores.json on {where} does not hold what the answers give: {', '.join(wrong[:5])}"
+    text += f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return Finding(check, "fail", figures, f"{text}. Score the answers again (metrics.score).")
+
+
+def own_files(recorded, found):
+    """Check that a run's files are those that it was scored with.
+
+    Args:
+        recorded: `{file name: sha256}` as the run wrote it down.
+        found: The same of the files that lie there, `None` for one that is missing.
+    """
+    figures = {name: {"recorded": of, "found": found.get(name)} for name, of in recorded.items()}
+    other = [name for name, of in recorded.items() if found.get(name) not in (None, of)]
+    if not other:
+        text = f"{', '.join(recorded)} are the files that the run wrote."
+        return Finding("files", "pass", figures, text)
+    text = f"{', '.join(other)}: not the file that the run wrote. The scores are not of it."
+    return Finding("files", "fail", figures, text)
+
+
+def labels_of_the_data(labels, by_id):
+    """Check that each scored face has the label that the data gives to its id.
+
+    Args:
+        labels: Integer array of shape `(n,)`: as scored.
+        by_id: The same, looked up in the data by the ids that were scored.
+    """
+    other = int((labels != by_id).sum())
+    figures = {"scored": len(labels), "with another label": other}
+    text = f"{other:,} of {len(labels):,} scored faces have another label than the data gives them"
+    if not other:
+        return Finding("labels", "pass", figures, f"{text}.")
+    text += ": ids, labels or their order are not those of the data."
+    return Finding("labels", "fail", figures, text)
+
+
+def chosen_epoch(epoch, values, monitor):
+    """Check that the epoch is the best one of the history.
+
+    Args:
+        epoch: Number of the epoch, from 1.
+        values: What was monitored, one number an epoch.
+        monitor: Its name; of a loss the least is the best.
+    """
+    values = np.asarray(values, np.float64)
+    best = int(values.argmin() if monitor.endswith("loss") else values.argmax()) + 1
+    figures = {"recorded": epoch, "best": best, "monitor": monitor}
+    if epoch == best:
+        return Finding("epoch", "pass", figures, f"Epoch {best} has the best {monitor}.")
+    text = f"scores.json says epoch {epoch}, but {monitor} is best in epoch {best} of history.csv."
+    return Finding("epoch", "fail", figures, text)
+
+
 def monitored(monitor, columns):
     """Check that what chose the epoch was measured.
 
@@ -232,6 +320,36 @@ def _without_duplicates(evidence):
     return score_without_duplicates(evidence.labels, evidence.probabilities, copies)
 
 
+def _labels(evidence):
+    scored = evidence.scored
+    if (scored < 0).any():
+        return None
+    return labels_of_the_data(evidence.labels, evidence.parts["test"].classes[scored])
+
+
+def _validation(evidence):
+    of = evidence.run.predictions
+    if not len(of.get("validation_ids", ())):
+        return None
+    answers = of["validation_labels"], of["validation_probabilities"]
+    return recomputed(evidence.run.scores["validation"], *answers, "validation")
+
+
+def _files(evidence):
+    recorded, folder = evidence.run.scores.get("files"), evidence.run.folder
+    if not recorded:  # a run of an earlier version
+        return None
+    there = [name for name in recorded if (folder / name).exists()]
+    return own_files(recorded, {name: storage.file_hash(folder / name) for name in there})
+
+
+def _epoch(evidence):
+    run, monitor = evidence.run, evidence.run.experiment.monitor
+    if monitor not in run.history:
+        return None
+    return chosen_epoch(run.scores.get("best_epoch"), run.history[monitor], monitor)
+
+
 def _accuracy_of_the_epoch(evidence):
     run, of = evidence.run, evidence.run.predictions
     if not len(of.get("validation_ids", ())) or "val_accuracy" not in run.history:
@@ -263,6 +381,15 @@ CHECKS = (
         ),
     ),
     Check("", ("run",), _accuracy_of_the_epoch),
+    Check(
+        "",
+        ("run",),
+        lambda e: recomputed(e.run.scores["test"], e.labels, e.probabilities, "test"),
+    ),
+    Check("", ("run",), _validation),
+    Check("", ("run",), _files),
+    Check("", ("data", "run"), _labels),
+    Check("", ("run",), _epoch),
     Check("", ("run",), lambda e: monitored(e.run.experiment.monitor, e.run.history.columns)),
     Check("", ("run",), lambda e: macro_f1_gap(e.labels, e.probabilities)),
 )

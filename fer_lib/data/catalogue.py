@@ -5,10 +5,11 @@ with its card to `DATASETS`.
 """
 
 import collections
+import inspect
 import os
 import typing
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer_lib import emotions
@@ -26,7 +27,6 @@ from fer_lib.data.datasets.fer2013 import (
     FER2013_HANDLES,
     FER2013_MD5,
     fetch_fer2013,
-    has_data,
     load_fer2013,
 )
 from fer_lib.data.datasets.fer2013_soft import FER2013_SOFT, load_fer2013_soft
@@ -36,7 +36,8 @@ from fer_lib.data.datasets.jaffe import JAFFE
 from fer_lib.data.datasets.rafdb import RAFDB
 from fer_lib.data.datasets.tfeid import TFEID
 from fer_lib.data.faces import Faces, Splits
-from fer_lib.data.readers import sources
+from fer_lib.data.readers import arrays, sources
+from fer_lib.data.readers import labels as reading
 from fer_lib.data.splits import SPLITS, named, split_by_usage
 
 __all__ = [
@@ -71,46 +72,73 @@ SYNTHETIC = "synthetic faces (not FER-2013)"
 def load_dataset(
     name_or_path: str | os.PathLike,
     *,
-    drop_classes: Sequence[str] = (),
+    classes: Sequence[str] | Mapping[str, str] = (),
+    labels: str | None = None,
+    drop: Sequence[str] = (),
     **options: typing.Any,
 ) -> Splits:
     """Return the train, validation and test faces of a data set.
 
     Args:
         name_or_path: Key of `DATASETS`; `"auto"` (FER-2013 where it can be had, otherwise
-            synthetic faces and a warning that says so); or the path of a CSV file (of FER-2013's
-            form, or of `path,label`), of a folder of class folders or of a zip, which is split
-            like FER-2013 (see `split_by_usage`).
-        drop_classes: Names of classes to leave out: emotions in any spelling, as
-            `("contempt",)`, or, in data of your own, folders or labels that stand for no known
-            emotion, which are an error otherwise. What is left out is in `Faces.skipped`.
-        **options: Passed on to the loader (`on_error`, `split_seed`; `train`, `validation`,
-            `test`, `seed` for `"synthetic"`; `protocol`, `votes_file` for `"ferplus"`; `size`
-            for the data sets that come as image files).
+            synthetic faces and a warning that says so); the path of data of your own (a folder,
+            an archive, a table, arrays; `readers.layouts.LAYOUTS` lists the forms), which is split
+            as it says itself (see `split_by_usage`); or a pandas DataFrame of paths or pixels and
+            labels. `describe(name_or_path, loaded)` says what was taken for what.
+        classes: Names of the classes, in the order of their numbers, as a sequence or joined by
+            commas: emotions in any spelling, or names of your own (`"boredom,pain"`). Or a dict
+            of name → labels that it stands for: `{"positive": ["happy"], "negative": ["sad",
+            "fear"]}`. What is none of them is left out if it is an emotion, else an error.
+            Defaults to the emotions that are there.
+        labels: How labels that are numbers are counted: key of `readers.labels.SCHEMES`
+            (`"fer2013"`, `"rafdb"`, `"affectnet"`, …), or `"0-based"` or `"1-based"` for the
+            order of `classes`. Data of your own only.
+        drop: Names of classes, folders or labels to leave out, as a sequence or joined by commas.
+            What is left out is in `Faces.skipped`.
+        **options: Passed on to the loader: `on_error` (`"raise"`, or `"skip"` to leave out what
+            cannot be read) and `split_seed`; `size` (48 to 224 pixels and more) and `colour` for
+            image files; `train`, `validation`, `test`, `seed` for `"synthetic"`; `protocol`,
+            `votes_file` for `"ferplus"`.
 
     Returns:
         Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`; it prints as a
         table of counts.
 
     Raises:
-        ValueError: If the name is unknown; the message lists the names and the nearest one.
-        FileNotFoundError: If the data is not on disk and cannot be downloaded.
+        ValueError: If a name is unknown (the message lists the names and the nearest one), or
+            what is read contradicts itself.
+        FileNotFoundError: If the data is not on disk and cannot be downloaded, or lies there in
+            no layout that is known; the message says what was found.
     """
+    known, other = combine.split_names(reading.listed(drop))
+    understood = reading.understood(classes, labels, other)
+    if hasattr(name_or_path, "columns"):
+        return _finished(load_frame(name_or_path, understood, **options), known, understood)
     if name_or_path == "auto":
         name_or_path, notice = resolve_auto()
         if name_or_path == "synthetic":
             warnings.warn(notice, stacklevel=2)
-    known, other = combine.split_names(drop_classes)
     if isinstance(name_or_path, str) and name_or_path in DATASETS:
         if other:
             emotions.canonical(other[0])  # raises, with the nearest
-        return Splits(combine.without(DATASETS[name_or_path].load(**options), known))
+        if labels:
+            raise ValueError(f"labels is for data of your own; {name_or_path} tells its classes.")
+        load = DATASETS[name_or_path].load
+        for option in options:
+            lookup(inspect.signature(load).parameters, option, f"option of {name_or_path}")
+        return _finished(load(**options), known, understood)
     if Path(name_or_path).exists():
-        loaded = load_path(name_or_path, drop_folders=other, **options)
-        return Splits(combine.without(loaded, known))
+        loaded = load_path(name_or_path, labels=understood, **options)
+        return _finished(loaded, known, understood)
     if isinstance(name_or_path, os.PathLike) or os.sep in name_or_path:
         raise FileNotFoundError(f"No data at {name_or_path}: there is no such file or folder.")
     return lookup(DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)")
+
+
+def _finished(loaded, dropped, labels):
+    """Return a loaded data set without the dropped emotions and with the classes asked for."""
+    loaded = combine.without(loaded, dropped)
+    return Splits(combine.with_classes(loaded, labels) if labels.names else loaded)
 
 
 def resolve_auto():
@@ -120,7 +148,7 @@ def resolve_auto():
         `("fer2013" or "synthetic", notice)`: a sentence that says which and why.
     """
     folder = home("fer2013")
-    if has_data(folder):
+    if sources.holds_data(folder):
         return "fer2013", f"FER-2013 is read from {folder}."
     try:
         fetch_fer2013()
@@ -136,13 +164,16 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
     """Return the card of a data set as text, or a list of the data sets.
 
     Args:
-        name: Key of `DATASETS`; the path of a data set of your own, which has no card; or `None`
-            for one line on each data set.
+        name: Key of `DATASETS`; the path of a data set of your own, which has no card (then the
+            text says what was taken for what, if it was loaded); or `None` for one line on each
+            data set.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
     """
     if name is None:
         width = max(map(len, DATASETS))
         return "\n".join(f"{key:{width}}  {of.card.title}" for key, of in DATASETS.items())
+    if hasattr(name, "columns"):
+        return "\n".join(["Your own data: a DataFrame", *_loaded_lines(loaded)])
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
     _, card, folder = lookup(DATASETS, name, "data set")
@@ -161,30 +192,55 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
 
 
 def _loaded_lines(loaded):
+    """Return what was taken for what: sources, splits, subjects, what was left out, and counts."""
     if not loaded:
         return []
-    lines = [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
+    lines = list(dict.fromkeys(note for faces in loaded.values() for note in faces.notes))
+    if not any(line.startswith("Subjects") for line in lines):
+        groups = {str(g) for f in loaded.values() if f.groups is not None for g in f.groups}
+        unknown = "Subjects: unknown: faces of one person may stand on both sides of a split."
+        lines.append(f"Subjects, or other groups: {len(groups):,}." if groups else unknown)
+    lines += [f"{split}: {faces.name}, {len(faces):,} faces" for split, faces in loaded.items()]
     skipped = {reason for faces in loaded.values() for reason in faces.skipped}
     if skipped:
-        lines.append(f"{len(skipped):,} rows were left out:")
-        reasons = collections.Counter(text.rpartition(": ")[2] for text in skipped).most_common()
+        lines.append(f"{len(skipped):,} rows or files were left out:")
+        texts = [_reason(text) for text in skipped]
+        reasons = collections.Counter(texts).most_common()
         lines += [f"  {number:,} {reason}" for reason, number in reasons[:5]]
         lines += [f"  and {len(reasons) - 5} more reasons"] if len(reasons) > 5 else []
     return [*lines, splits.class_count_table(loaded).to_string()]
 
 
-def load_path(path, *, on_error="raise", split_seed=0, drop_folders=()):
-    """Read a CSV file, a folder or a zip and split it by `split_by_usage`.
+def _reason(text):
+    reason = text.rpartition(": ")[2]
+    return "left out as copies" if reason.startswith("left out as a copy") else reason
+
+
+def load_path(path, *, on_error="raise", split_seed=0, labels=None, size=48, colour=False):
+    """Read data of your own and split it by `split_by_usage`; its classes are those that occur.
 
     Args:
         path: File or folder.
         on_error: `"raise"`, or `"skip"` to drop rows or files that cannot be read.
         split_seed: Seed of the faces held out where the source lacks a split.
-        drop_folders: Class folders or labels to leave out that stand for no known emotion.
+        labels: `readers.labels.Labels`.
+        size: Height and width of the faces in pixels.
+        colour: Whether to read colour.
     """
     path = Path(path).resolve()
-    faces = sources.read(path, on_error=on_error, drop_folders=drop_folders)
-    return split_by_usage(faces, path.name, split_seed=split_seed)
+    options = {"on_error": on_error, "labels": labels, "size": size, "colour": colour}
+    return _split(sources.read(path, **options), path.name, labels, split_seed)
+
+
+def load_frame(frame, labels, *, on_error="raise", split_seed=0, size=48, colour=False):
+    """Do as `load_path` does with a pandas DataFrame; paths are relative to the current folder."""
+    options = {"on_error": on_error, "labels": labels, "size": size, "colour": colour}
+    return _split(arrays.frame_faces(frame, **options), "DataFrame", labels, split_seed)
+
+
+def _split(faces, name, labels, split_seed):
+    faces = faces if labels is not None and labels.names else combine.present(faces)
+    return split_by_usage(faces, name, split_seed=split_seed)
 
 
 def load_synthetic(*, train=2100, validation=700, test=1400, seed=0):

@@ -9,14 +9,15 @@ import numpy as np
 
 from fer_lib import emotions
 from fer_lib.data.faces import Faces
+from fer_lib.data.readers import labels as reading
 
 
-def split_names(drop_classes):
-    """Return the emotions that `drop_classes` names, and its other names."""
-    if isinstance(drop_classes, str):
-        drop_classes = (drop_classes,)
+def split_names(drop):
+    """Return the emotions that `drop` names, and its other names."""
+    if isinstance(drop, str):
+        drop = (drop,)
     known, other = [], []
-    for name in drop_classes:
+    for name in drop:
         try:
             known.append(emotions.canonical(name))
         except ValueError:
@@ -40,27 +41,72 @@ def without(loaded, names):
     if kept == label_set:
         return loaded
     if len(kept) < 2:
-        raise ValueError(
-            f"drop_classes must leave two classes or more of {label_set}; got {names}."
-        )
+        raise ValueError(f"drop must leave two classes or more of {label_set}; got {names}.")
     kept = emotions.in_known_order(kept)
     return {split: _restrict(faces, kept, emotions.DROPPED) for split, faces in loaded.items()}
 
 
-def _restrict(faces, label_set, reason):
+def with_classes(loaded, labels):
+    """Give a data set other classes: fewer, in another order, or several joined into one.
+
+    Args:
+        loaded: Dict of `Faces` of one label set.
+        labels: `readers.labels.Labels` with classes; each class of the data set is a label.
+
+    Returns:
+        Dict of `Faces` of `labels.names`; the faces left out are listed in `Faces.skipped`.
+
+    Raises:
+        ValueError: If a class has no faces, or the label set is of names that are no emotions.
+    """
+    label_set = next(iter(loaded.values())).label_set
+    told = [labels.tell(name) for name in label_set]
+    if faults := [why for _, why in told if why and not why.startswith(reading.LEFT_OUT)]:
+        raise ValueError(f"{faults[0]}.")
+    becomes = {name: new for name, (new, _) in zip(label_set, told, strict=True)}
+    counts = [faces.class_counts() for faces in loaded.values()]
+    there = {becomes[name] for count in counts for name, number in count.items() if number}
+    if absent := [name for name in labels.names if name not in there]:
+        raise ValueError(
+            f"classes names {absent[0]!r}, of which there is no face; there are "
+            f"{', '.join(name for name in label_set if any(count[name] for count in counts))}."
+        )
+    reason = "left out, it is not among classes"
+    return {s: _restrict(faces, labels.names, reason, becomes) for s, faces in loaded.items()}
+
+
+def _restrict(faces, label_set, reason, becomes=None):
     """Return the faces of the classes of `label_set`, numbered by it; the others in `skipped`."""
-    numbers = emotions.translate(faces.label_set, label_set)
+    called = [(becomes or {}).get(name, None if becomes else name) for name in faces.label_set]
+    numbers = emotions.translate(called, label_set)
     keep = numbers[faces.classes] >= 0
     gone = [
         f"{face}: {faces.label_set[number]} {reason}"
         for face, number in zip(faces.ids[~keep], faces.classes[~keep], strict=True)
     ]
     part = faces if keep.all() else faces[np.flatnonzero(keep)]
-    columns = [faces.label_set.index(name) for name in label_set]
-    labels = numbers[part.labels] if part.labels.ndim == 1 else part.labels[:, columns]
+    if part.labels.ndim == 1:
+        labels = numbers[part.labels]
+    else:
+        labels = np.zeros((len(part), len(label_set)), part.labels.dtype)
+        for column, number in enumerate(numbers):
+            if number >= 0:
+                labels[:, number] += part.labels[:, column]
     return dataclasses.replace(
         part, labels=labels, label_set=label_set, skipped=(*faces.skipped, *gone)
     )
+
+
+def present(faces):
+    """Return faces whose label set has the classes only that occur among them."""
+    there = [name for name, count in faces.class_counts().items() if count]
+    if len(there) < 2:
+        raise ValueError(
+            f"{faces.name} must hold faces of two classes or more; it has {', '.join(there)} only."
+        )
+    if len(there) == len(faces.label_set):
+        return faces
+    return _restrict(faces, emotions.in_known_order(there), "")
 
 
 def mix(*sources, name=None):

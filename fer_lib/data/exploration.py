@@ -93,19 +93,21 @@ def duplicate_counts(parts):
         whose picture stands in the other one as well). What is near, see
         `duplicates.near_duplicate_pairs`.
     """
-    images = np.concatenate([faces.images for faces in parts.values()])
-    ends = np.cumsum([len(faces) for faces in parts.values()])[:-1]
-    kinds = {
-        "identical": duplicates.duplicate_groups(images),
-        "identical or near": duplicates.near_duplicate_groups(images),
-    }
     counts = {}
-    for kind, numbers in kinds.items():
-        of = dict(zip(parts, np.split(numbers, ends), strict=True))
-        counts[kind] = {f"within {s}": len(n) - len(np.unique(n)) for s, n in of.items()}
+    for kind, number in (
+        ("identical", duplicates.duplicate_groups),
+        ("identical or near", duplicates.near_duplicate_groups),
+    ):
+        counts[kind] = {
+            f"within {split}": len(faces) - len(np.unique(number(faces.images)))
+            for split, faces in parts.items()
+        }
         for part, other in (("test", "train"), ("validation", "train"), ("test", "validation")):
-            if part in of and other in of:
-                counts[kind][f"{part} in {other}"] = int(np.isin(of[part], of[other]).sum())
+            if part in parts and other in parts:
+                # Of these two alone: a third split would link faces that are not alike.
+                both = np.concatenate([parts[part].images, parts[other].images])
+                ours, theirs = np.split(number(both), [len(parts[part])])
+                counts[kind][f"{part} in {other}"] = int(np.isin(ours, theirs).sum())
     return counts
 
 

@@ -4,12 +4,12 @@ The clean protocol, `drop_duplicates`, takes out of train what the held-out face
 """
 
 import dataclasses
-import fractions
 import warnings
 
 import numpy as np
 
 from fer_lib.choices import lookup
+from fer_lib.data import draws
 from fer_lib.data.duplicates import duplicate_groups, near_duplicate_groups
 
 SPLITS = ("train", "validation", "test")
@@ -41,6 +41,12 @@ def split_by_usage(faces, name, *, split_seed=0):
     Raises:
         ValueError: If there are several split names and none for training.
     """
+    parts = _by_usage(faces, name, split_seed)
+    _warn_of_missing(parts)
+    return parts
+
+
+def _by_usage(faces, name, split_seed):
     usages = [] if faces.usage is None else np.unique(faces.usage).tolist()
     training = [usage for usage in usages if usage in _TRAINING]
     held = [usage for usage in _HELD_OUT if usage in usages]
@@ -49,7 +55,10 @@ def split_by_usage(faces, name, *, split_seed=0):
     if not (held and training):
         rest, test = holdout(faces, 0.1, near_duplicates=True, seed=split_seed)
         train, validation = holdout(rest, 1 / 9, near_duplicates=True, seed=split_seed)
-        names = (f"80 % of {name}", f"10 % of {name} for validation", f"10 % of {name} for test")
+        shares = [round(100 * len(part) / len(faces)) for part in (train, validation, test)]
+        shares = (80, 10, 10) if max(np.abs(np.subtract(shares, (80, 10, 10)))) < 5 else shares
+        names = [f"{share} % of {name}" for share in shares]
+        names[1:] = [f"{names[1]} for validation", f"{names[2]} for test"]
         return named((train, validation, test), names)
     train, test = _with_usage(faces, training[0]), _with_usage(faces, held[0])
     names = [f"{name} {usage}" for usage in (training[0], held[0])]
@@ -59,6 +68,19 @@ def split_by_usage(faces, name, *, split_seed=0):
     train, validation = holdout(train, 0.1, near_duplicates=True, seed=split_seed)
     made = (f"{names[0]} (90 %)", f"{names[0]} (10 % held out)", names[1])
     return named((train, validation, test), made)
+
+
+def _warn_of_missing(parts):
+    train = parts["train"].class_counts()
+    for split in ("validation", "test"):
+        counts = parts[split].class_counts()
+        missing = [f"{name} ({n})" for name, n in counts.items() if n and not train[name]]
+        if missing:
+            warnings.warn(
+                f"{parts[split].name} has faces of {', '.join(missing)}, of which there are none "
+                "to train on: no model can get them right. Leave the class out with drop=.",
+                stacklevel=4,
+            )
 
 
 def _with_usage(faces, usage):
@@ -94,9 +116,22 @@ def holdout(faces, fraction, *, near_duplicates=False, seed=0):
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1; got {fraction!r}.")
-    groups, classes = _joint_groups(faces, near_duplicates), faces.classes
+    classes = faces.classes
+    groups = _joint_groups(faces, near_duplicates)
+    if near_duplicates and faces.groups is not None and not _divisible(groups, classes, 3):
+        # Pictures of one laboratory are so alike that whole subjects are joined: they decide.
+        exact = _joint_groups(faces, False)
+        groups = exact if _divisible(exact, classes, 3) else groups
+    if not _divisible(groups, classes, 2) and _divisible(np.arange(len(faces)), classes, 2):
+        if faces.groups is not None and len(np.unique(faces.groups)) == 1:
+            groups = _joint_groups(_ungrouped(faces), near_duplicates)
     _check_groups(faces, groups, classes, 2)
-    draw = _draw_groups if _all_small(groups, fraction) else _draw_folds
+    if draws.all_small(groups, fraction):
+        draw = draws.draw_groups
+    else:
+        draw = (
+            draws.draw_folds if draws.enough_groups(groups, classes, fraction) else draws.draw_few
+        )
     held = draw(groups, classes, fraction, seed)
     for side, part in (("held-out", held), ("remaining", ~held)):
         missing = np.setdiff1d(classes, classes[part])
@@ -129,7 +164,7 @@ def kfold(faces, folds=10, *, near_duplicates=False, seed=0):
         raise ValueError(f"folds must be a whole number of 2 or more; got {folds!r}.")
     groups, classes = _joint_groups(faces, near_duplicates), faces.classes
     _check_groups(faces, groups, classes, folds)
-    number = _number_folds(groups, classes, folds, seed)
+    number = draws.number_folds(groups, classes, folds, seed)
     for fold in range(folds):
         missing = np.setdiff1d(classes, classes[number != fold])
         if missing.size or not (number == fold).any():
@@ -248,78 +283,16 @@ def _check_groups(faces, groups, classes, least):
             )
 
 
-def _all_small(groups, fraction):
-    """Whether whole groups may be drawn like single faces: fast, and it meets the fraction."""
-    largest = np.bincount(groups).max()
-    return largest == 1 or largest <= 0.1 * fraction * len(groups)
+def _divisible(groups, classes, least):
+    """Whether each class stands in that many groups."""
+    return all(len(np.unique(groups[classes == c])) >= least for c in np.unique(classes))
 
 
-def _commonest_classes(groups, classes):
-    counts = np.zeros((groups.max() + 1, classes.max() + 1), np.int64)
-    np.add.at(counts, (groups, classes), 1)
-    return counts.argmax(axis=1)
-
-
-def _number_folds(groups, classes, folds, seed):
-    """Return the fold of each face, `int64` of shape `(n,)`."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    number = np.empty(len(groups), np.int64)
-    with warnings.catch_warnings():
-        # scikit-learn warns of classes that cannot reach every fold; `kfold` checks them itself.
-        warnings.simplefilter("ignore", UserWarning)
-        if _all_small(groups, 1 / folds):
-            parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
-            commonest = _commonest_classes(groups, classes)
-            fold_of_group = np.empty(len(commonest), np.int64)
-            for fold, (_, held) in enumerate(parts.split(commonest, commonest)):
-                fold_of_group[held] = fold
-            return fold_of_group[groups]
-        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        for fold, (_, held) in enumerate(parts.split(groups, classes, groups)):
-            number[held] = fold
-    return number
-
-
-def _draw_groups(groups, classes, fraction, seed):
-    """Draw groups, stratified by their commonest class; a `bool` array of shape `(n,)`."""
-    from sklearn.model_selection import train_test_split
-
-    commonest = _commonest_classes(groups, classes)
-    # A class that leads one group only cannot be stratified: it is drawn with the commonest.
-    rare = np.flatnonzero(np.bincount(commonest) == 1)
-    commonest[np.isin(commonest, rare)] = np.bincount(commonest).argmax()
-    try:
-        held = train_test_split(
-            np.arange(len(commonest)), test_size=fraction, stratify=commonest, random_state=seed
-        )[1]
-    except ValueError as error:
-        raise ValueError(
-            f"{len(commonest)} groups of faces are too few to hold out {fraction:.3g} of them with "
-            f"every class on both sides ({error})"
-        ) from None
-    return np.isin(groups, held)
-
-
-def _draw_folds(groups, classes, fraction, seed):
-    """Draw folds of few, large groups; a `bool` array of shape `(n,)`."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    part = fractions.Fraction(fraction).limit_denominator(10)
-    part = min(max(part, fractions.Fraction(1, 10)), fractions.Fraction(9, 10))
-    if min(groups.max() + 1, np.bincount(classes).max()) < part.denominator:
-        raise ValueError(
-            f"Holding out {part} of the faces by whole groups needs {part.denominator} groups and "
-            f"a class of {part.denominator} faces or more; there are {groups.max() + 1} groups "
-            f"and at most {np.bincount(classes).max()} faces of one class."
-        )
-    folds = StratifiedGroupKFold(part.denominator, shuffle=True, random_state=seed)
-    held = np.zeros(len(groups), bool)
-    with warnings.catch_warnings():
-        # scikit-learn warns of classes that cannot reach every fold; `holdout` checks its own two.
-        warnings.simplefilter("ignore", UserWarning)
-        parts = [test for _, test in folds.split(groups, classes, groups)]
-    # The first fold always gets the most lopsided group, whatever the seed: draw the folds too.
-    drawn = np.random.RandomState(seed).permutation(part.denominator)[: part.numerator]
-    held[np.concatenate([parts[fold] for fold in drawn])] = True
-    return held
+def _ungrouped(faces):
+    """Return faces of one subject without it: no split of them can be by subject."""
+    warnings.warn(
+        f"{faces.name} shows one subject only: validation and training share it, so validation "
+        "says nothing of other people.",
+        stacklevel=5,
+    )
+    return dataclasses.replace(faces, groups=None)

@@ -37,13 +37,13 @@ def per_class(counts, label_set, *, drawn=None, resamples=2000, seed=0, confiden
             f"with {counts.sum()} faces."
         )
     drawn = bootstrap.resample_counts(counts, resamples, seed) if drawn is None else drawn
-    rates, labelled, answered = _rates(drawn), drawn.sum(axis=-1), drawn.sum(axis=-2)
+    of, labelled, answered = rates(drawn), drawn.sum(axis=-1), drawn.sum(axis=-2)
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
     columns = {"n": counts.sum(axis=1).tolist()}
-    for name, values in _rates(counts).items():
+    for name, values in rates(counts).items():
         told = (answered if name == "precision" else labelled) > 0
         pairs = [
-            np.quantile(rates[name][told[:, c], c], ends) if told[:, c].any() else values[[c, c]]
+            np.quantile(of[name][told[:, c], c], ends) if told[:, c].any() else values[[c, c]]
             for c in range(len(label_set))
         ]
         low, high = np.transpose(pairs).tolist()
@@ -69,7 +69,7 @@ def balanced_accuracy(counts):
 def macro_f1(counts):
     """Return the mean F1 over the classes that occur, of matrices `(..., classes, classes)`."""
     occurs = counts.sum(axis=-1) > 0
-    return (_rates(counts)["f1"] * occurs).sum(axis=-1) / occurs.sum(axis=-1)
+    return (rates(counts)["f1"] * occurs).sum(axis=-1) / occurs.sum(axis=-1)
 
 
 def divide(numerator, denominator):
@@ -81,7 +81,7 @@ def _diagonal(counts):
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
-def _rates(counts):
+def rates(counts):
     """Return precision, recall and F1 of each class, arrays of shape `(..., classes)`."""
     true, labelled, answered = _diagonal(counts), counts.sum(axis=-1), counts.sum(axis=-2)
     return {

@@ -3,9 +3,9 @@ from .comparison import ensemble as ensemble
 from .cross_dataset import cross_table as cross_table
 from .experiment import Experiment as Experiment
 from .model_card import ship as ship
+from .published import publish as publish
 from .runner import run as run
 from .runs import Run as Run
 from .runs import find_runs as find_runs
 from .runs import load_run as load_run
-from .runs import publish as publish
 from .runs import runs_table as runs_table

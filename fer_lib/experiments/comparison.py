@@ -17,6 +17,8 @@ from fer_lib.experiments import runs
 def compare_runs(found, best, *, resamples=2000, seed=0):
     """Test each run against one run on the test faces that all of them scored.
 
+    By groups (subjects, sequences, nearly identical pictures) where the runs know them.
+
     The faces' noise alone is tested: another seed of the same experiment may differ as well.
 
     Args:
@@ -36,18 +38,18 @@ def compare_runs(found, best, *, resamples=2000, seed=0):
     """
 
     reference = lookup(found, best, "run")
-    labels, probabilities, _ = same_faces({best: reference} | found)
+    labels, probabilities, _, groups = same_faces({best: reference} | found)
     rows = {}
     for label, of in probabilities.items():
         row = {name: metrics.METRICS[name](labels, of) for name in ("accuracy", "macro_f1")}
         if label != best:
             paired = metrics.paired_difference(
-                labels, of, probabilities[best], resamples=resamples, seed=seed
+                labels, of, probabilities[best], groups=groups, resamples=resamples, seed=seed
             )
             for name in ("accuracy", "macro_f1"):
                 text = bootstrap.in_words(paired[name], digits=4, signed=True)
                 row[f"{name} − best [95 % interval]"] = text
-            p, only_it, only_best = mcnemar(labels, of, probabilities[best])
+            p, only_it, only_best = mcnemar(labels, of, probabilities[best], groups)
             row |= {"only_it_right": only_it, "only_best_right": only_best, "p": p}
         rows[label] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
@@ -69,6 +71,7 @@ class SharedFaces(typing.NamedTuple):
     labels: np.ndarray
     probabilities: dict
     label_set: tuple
+    groups: np.ndarray | None = None
 
 
 def same_faces(found, split="test"):
@@ -79,8 +82,9 @@ def same_faces(found, split="test"):
         split: `"test"` or `"validation"`.
 
     Returns:
-        `(labels, probabilities, label_set)`: `int64` array of shape `(n,)`, `{label: float32
-        array of shape (n, classes)}`, and emotion names.
+        `(labels, probabilities, label_set, groups)`: `int64` array of shape `(n,)`, `{label:
+        float32 array of shape (n, classes)}`, emotion names, and an array of shape `(n,)`, equal
+        for the faces of one group, or `None`.
 
     Raises:
         ValueError: If the runs scored other faces, labels or label orders.
@@ -91,12 +95,15 @@ def same_faces(found, split="test"):
         if reason := _unlike(found[first], found[other], split):
             raise ValueError(
                 f"{other} can not be compared with {first} on {split}: the runs have other "
-                f"{reason}. Compare runs of one data set and split (runs.comparable finds them)."
+                f"{reason}. Compare runs of one data set and split (comparison.comparable finds "
+                "them)."
             )
     prefix = "" if split == "test" else "validation_"
     probabilities = {k: run.predictions[f"{prefix}probabilities"] for k, run in found.items()}
     labels, label_set = found[first].predictions[f"{prefix}labels"], found[first].label_set
-    return SharedFaces(labels, probabilities, label_set)
+    known = (run.predictions.get(f"{prefix}groups") for run in found.values())
+    groups = next((groups for groups in known if groups is not None), None)
+    return SharedFaces(labels, probabilities, label_set, groups)
 
 
 def comparable(found, label):
@@ -112,6 +119,34 @@ def comparable(found, label):
     return {k: run for k, run in with_them.items() if not _unlike(found[label], run, "test")}
 
 
+def by_test(found):
+    """Sort runs by the faces that they report on: scores on other faces are not to be ranked.
+
+    Args:
+        found: `{label: Run}`.
+
+    Returns:
+        `{name of the test faces: {label: Run}}`, the set of most runs first. Where two sets have
+        one name, the number of faces and of emotions stands behind it.
+    """
+    sets = {}
+    for label, run in found.items():
+        sets.setdefault(_report(run), {})[label] = run
+    names = [name for name, *_ in sets]
+    called = {
+        report: report[0]
+        if names.count(report[0]) == 1
+        else f"{report[0]} (n = {report[1]:,}, {len(report[2])} emotions)"
+        for report in sets
+    }
+    ordered = sorted(sets.items(), key=lambda item: -len(item[1]))
+    return {called[report]: runs for report, runs in ordered}
+
+
+def _report(run):
+    return run.scores["test_name"], run.scores["test"]["n"], run.label_set
+
+
 def rivals(found, label):
     """Return the labels of the other runs that report on the same faces as one does.
 
@@ -124,11 +159,8 @@ def rivals(found, label):
     Returns:
         List of labels, best macro-F1 on validation first.
     """
-
-    def report(run):
-        return run.scores["test_name"], run.scores["test"]["n"], run.label_set
-
-    same = [k for k, run in found.items() if k != label and report(run) == report(found[label])]
+    own = _report(found[label])
+    same = [k for k, run in found.items() if k != label and _report(run) == own]
     return sorted(same, key=lambda k: -found[k].scores["validation"]["macro_f1"]["value"])
 
 
@@ -170,7 +202,8 @@ def ensemble(found, *, resamples=2000, seed=0):
     for split in ("test", "validation"):
         faces = same_faces(found, split)
         mean = sum(p.astype(np.float64) for p in faces.probabilities.values()) / len(found)
-        scored = metrics.score(faces.labels, mean, faces.label_set, resamples=resamples, seed=seed)
+        how = {"groups": faces.groups, "resamples": resamples, "seed": seed}
+        scored = metrics.score(faces.labels, mean, faces.label_set, **how)
         scores |= {f"{split}_name": first.scores[f"{split}_name"], split: scored}
     return scores, pd.DataFrame([_mean_row(found, scores)])
 
@@ -215,3 +248,46 @@ def reliability_of(run):
         table = metrics.reliability(of["labels"], probabilities)
         tables[f"{name}, ECE {error:.3f}"] = table
     return tables
+
+
+def pooled(found, *, resamples=2000, seed=0):
+    """Score the folds of a cross-validation together: every face once.
+
+    Args:
+        found: `{label: Run}` of two or more finished runs whose test faces are parts of one data
+            set, such as a sweep over `fold`.
+        resamples, seed: As of `metrics.score`. Whole subjects or sequences are resampled where
+            the runs know them.
+
+    Returns:
+        `(scores, spread)`: what `metrics.score` returns of all test faces, and a
+        `pandas.DataFrame` of the folds' accuracy and macro-F1: `mean` and `sd` over the folds.
+
+    Raises:
+        ValueError: If there are fewer than two runs, their emotions differ, or a face is in two
+            of them.
+        FileNotFoundError: If a run holds no predictions.
+    """
+    runs = list(found.values())
+    if len(runs) < 2 or len({run.label_set for run in runs}) > 1:
+        raise ValueError("Folds are two or more runs with the same emotions in the same order.")
+    of = [run.predictions for run in runs]
+    ids = np.concatenate([part["ids"] for part in of])
+    if len(set(ids.tolist())) < len(ids):
+        raise ValueError("A face stands in the test set of two runs: they are no folds.")
+    groups = None
+    if all("groups" in part for part in of):  # numbered within each fold
+        groups = np.unique(
+            np.concatenate([[f"{k} {g}" for g in part["groups"]] for k, part in enumerate(of)]),
+            return_inverse=True,
+        )[1]
+    labels, answers = (
+        np.concatenate([part[name] for part in of]) for name in ("labels", "probabilities")
+    )
+    how = {"groups": groups, "resamples": resamples, "seed": seed}
+    scores = metrics.score(labels, answers, runs[0].label_set, **how)
+    table = pd.DataFrame(
+        {name: run.scores["test"][name]["value"] for name in ("accuracy", "macro_f1")}
+        for run in runs
+    )
+    return scores, table.agg(["mean", "std"]).rename(index={"std": "sd"})

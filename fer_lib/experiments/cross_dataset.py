@@ -5,8 +5,6 @@ has beyond these is left out and counted, and so are test faces that stand among
 model was trained on.
 """
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 
@@ -16,6 +14,7 @@ from fer_lib.data import catalogue, duplicates
 from fer_lib.data.combine import without
 from fer_lib.evaluation import metrics
 from fer_lib.experiments import runs
+from fer_lib.experiments.given import resampled, whole_set
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
 from fer_lib.screen import progress
@@ -41,7 +40,8 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
 
         - `model`, `trained_on` (missing where it is not known), `dataset`, `test` (the name of
           the scored faces), `n`, `emotions` (number of emotions scored over);
-        - `accuracy`, `macro_f1`, each with the ends `_low` and `_high` of its 95 % interval;
+        - `accuracy`, `macro_f1`, each with the ends `_low` and `_high` of its 95 % interval, by
+          subjects, sequences or nearly identical pictures;
         - `left_out`: the data set's emotions that the model does not know, with their faces, as
           in `"contempt (54)"`, and `left_out_faces`, their number;
         - `removed`: the model's emotions that the data set lacks. Their probabilities are taken
@@ -71,24 +71,6 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         row |= _scored(name, answering[name], test, training[name], resamples, seed)
         rows.append(row)
     return pd.DataFrame(rows).astype({"trained_on": "string", "seen": "Int64"})
-
-
-def whole_set(parts, name):
-    """Join the splits of one data set.
-
-    Args:
-        parts: Dict of `Faces`, as `catalogue.load_dataset` returns it.
-        name: What the faces are called.
-
-    Returns:
-        `Faces` with the images, labels and ids of all of them.
-    """
-    faces = list(parts.values())
-    columns = {
-        field: np.concatenate([getattr(part, field) for part in faces])
-        for field in ("images", "labels", "ids")
-    }
-    return dataclasses.replace(faces[0], **columns, groups=None, usage=None, name=name)
 
 
 def align(probabilities, label_set, to):
@@ -240,9 +222,8 @@ def _scored(name, model, test, training, resamples, seed):
     faces = without({"test": test}, unknown)["test"]
     answers = np.asarray(model.predict(faces.images))
     probabilities, unanswered = align(answers, model.label_set, faces.label_set)
-    scores = metrics.score(
-        faces.classes, probabilities, faces.label_set, resamples=resamples, seed=seed
-    )
+    how = {"groups": resampled(faces)[0], "resamples": resamples, "seed": seed}
+    scores = metrics.score(faces.classes, probabilities, faces.label_set, **how)
     row = {"test": test.name, "n": len(faces), "emotions": len(faces.label_set)}
     for metric in SCORES:
         row[metric] = scores[metric]["value"]

@@ -10,6 +10,11 @@ from fer_lib import storage
 from fer_lib.choices import lookup
 from fer_lib.experiments import values
 
+# What `data_options` may name of `load_dataset`'s options.
+DATA_OPTIONS = (
+    *("labels", "drop", "on_error", "size", "colour", "protocol", "votes_file"),
+    *("train", "validation", "test"),
+)
 MIXED_PRECISION = ("auto", "none", "bfloat16")
 
 # In every run's name, also at their defaults. A parameter that came later is in it only where it
@@ -29,6 +34,9 @@ _READ_WITH = {
 }
 
 _RANGES = {
+    "train_fraction": (0.001, 1),
+    "folds": (0, 100),
+    "fold": (0, 100),
     "alpha": (0.05, 4),
     "image_size": (32, 1024),
     "dense": (0, 65536),
@@ -61,6 +69,15 @@ class Experiment:
     Args:
         dataset: Key of `catalogue.DATASETS`, a path, or `"auto"`: FER-2013 if it can be had, else
             synthetic faces.
+        classes: Names of the classes with commas between, or `None` for those that are there; see
+            `catalogue.load_dataset`.
+        data_options: More of `load_dataset`'s options, as name=value with spaces between, such as
+            `"labels=rafdb drop=contempt,neutral size=96 on_error=skip"`; or `None`.
+        train_fraction: Share of the training faces that is trained on, drawn by `split_seed`.
+        folds: Into how many folds all faces are split, by subjects or sequences where they are
+            known, instead of the data set's own splits; 0 for these.
+        fold: Which of the folds is the test set, from 1. A sweep over all of them is
+            cross-validation; `comparison.pooled` scores it.
         split_seed: Seed of the faces (or subjects) held out where there is no official split: by
             several, a score is one over several splits.
         backbone: Key of `classifier.BACKBONES`.
@@ -124,6 +141,11 @@ class Experiment:
 
     # data and network
     dataset: str = "auto"
+    classes: str | None = None
+    data_options: str | None = None
+    train_fraction: float = 1.0
+    folds: int = 0
+    fold: int = 0
     split_seed: int = 0
     backbone: str = "mobilenet_v2"
     alpha: float = 1.0
@@ -180,6 +202,13 @@ class Experiment:
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must lie in [{low}, {high}]; got {value}.")
 
+        if self.folds == 1 or not bool(self.folds) <= self.fold <= self.folds:
+            raise ValueError(
+                f"fold counts the folds from 1 to folds, which is 2 or more; got fold={self.fold} "
+                f"and folds={self.folds}."
+            )
+        values.options(self.data_options, DATA_OPTIONS)
+
     @property
     def name(self):
         """Name of the run's folder: what tells runs apart, then a hash of `identity()`."""
@@ -218,14 +247,31 @@ class Experiment:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in taken}
 
     def load_data(self, dataset=None):
-        """Return the faces of `dataset` (or another one), split by `split_seed`.
+        """Return the faces of `dataset` (or of another one, split by `split_seed` alone).
 
-        See `catalogue.load_dataset`.
+        See `catalogue.load_dataset` for its classes and options, and `given` for folds and
+        fractions.
         """
         from fer_lib.data import catalogue
+        from fer_lib.experiments import given
 
+        if (dataset or self.dataset).startswith("given: "):
+            raise ValueError(
+                f"This run was made of faces that were passed in ({self.dataset}), and faces are "
+                "not kept: pass the same ones in again (data=, or parts= of audit_run)."
+            )
         options = {"split_seed": self.split_seed} if self.split_seed else {}
-        return catalogue.load_dataset(dataset or self.dataset, **options)
+        if dataset is not None:
+            return catalogue.load_dataset(dataset, **options)
+        options |= values.options(self.data_options, DATA_OPTIONS)
+        if self.classes:
+            options["classes"] = self.classes
+        loaded = catalogue.load_dataset(self.dataset, **options)
+        if self.folds:
+            loaded = given.in_fold(loaded, self.folds, self.fold, seed=self.split_seed)
+        if self.train_fraction < 1:
+            loaded = given.with_fraction(loaded, self.train_fraction, seed=self.split_seed)
+        return loaded
 
     def validate(self):
         """Check every name against the library's tables and return the experiment.

@@ -8,6 +8,7 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap, calibration, metrics
+from fer_lib.experiments import given, published
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS
@@ -18,18 +19,19 @@ _CONFUSIONS = 6
 _ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
 
 
-def ship(run, folder, *, name="classifier", formats=None, cross=None):
+def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None):
     """Export a run, score every file on validation and test, and write the model card.
 
     Which file to use is to be chosen by the validation columns.
 
     Args:
-        run: A finished `Run`; its data set is loaded again.
+        run: A finished `Run`.
         folder: Where the files go: those of `formats.export`, data set and test scores in the
             JSON file beside each, and `<name>.md`, the card.
         name: What the files' names start with.
         formats: Keys of `formats.FORMATS`; by default `FORMATS`.
         cross: Rows of `cross_dataset.cross_table` for this run, which the card repeats, or `None`.
+        data: Dict of `Faces` that the run was made of; its data set is loaded again if `None`.
 
     Returns:
         `pandas.DataFrame`, one row per file: `file_mb`, `same_label` (share of test faces with
@@ -40,9 +42,12 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
     """
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
-    data = run.experiment.load_data()
+    data = given.check(run.experiment.load_data() if data is None else data)
     if not np.array_equal(data["test"].ids, run.predictions["ids"]):
-        raise ValueError(f"{data['test'].name} no longer holds the faces that {run.folder} scored.")
+        raise ValueError(
+            f"{data['test'].name} does not hold the faces that {run.folder} scored: restore the "
+            "data, or pass the run's own faces as data."
+        )
     formats = FORMATS if formats is None else formats
     model, temperature = _calibrated(run, data["validation"])
     labels = data["test"].label_set
@@ -54,7 +59,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None):
         rows[path.name], scores[path.name] = _score_file(path, run, data)
         about = storage.read_json(sidecar(path)) | {
             "source": run.folder.name,
-            "trained_on": run.experiment.dataset,
+            "trained_on": published.without_places(run.experiment).dataset,
             "temperature": temperature,
             "test_name": data["test"].name,
             "test": scores[path.name],
@@ -87,7 +92,8 @@ def _score_file(path, run, data):
         for metric in ("accuracy", "macro_f1", "log_loss"):
             row[f"{split}_{metric}"] = metrics.METRICS[metric](data[split].classes, probabilities)
     test = data["test"]
-    return row, metrics.score(test.classes, answers["test"], test.label_set)
+    groups, _ = given.resampled(test)
+    return row, metrics.score(test.classes, answers["test"], test.label_set, groups=groups)
 
 
 def write_card(run, name, scores, table, temperature, cross=None):
@@ -103,6 +109,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
     """
     test = next(iter(scores.values()))
     labels = ", ".join(test["per_class"])
+    drawn = f"{test['groups']:,} groups of faces" if "groups" in test else "faces"
     parts = [
         f"# {name}",
         MEANING.format(labels=labels),
@@ -111,7 +118,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
         "## How it was made",
         _origin(run),
         f"## Scores on {run.scores['test_name']} (n = {test['n']:,})",
-        "The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over faces "
+        f"The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over {drawn} "
         "of one run; they hold nothing of the spread between seeds.",
         _file_lines(scores, table),
         f"### Per class, of {next(iter(scores))}",
@@ -126,7 +133,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
         "## Licence",
         "The weights are this project's own training (MIT). They were fitted on photographs "
         "that belong to their owners and come for research use; see the data set's card "
-        f"(`python -m fer_lib describe {run.experiment.dataset}`).",
+        f"(`python -m fer_lib describe {published.without_places(run.experiment).dataset}`).",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
@@ -144,7 +151,9 @@ def _origin(run):
         f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
         f"- run folder: `{run.folder.name}`",
     ]
-    return "\n".join([*lines, "", "```bash", command(run.experiment), "```"])
+    return "\n".join(
+        [*lines, "", "```bash", command(published.without_places(run.experiment)), "```"]
+    )
 
 
 def command(experiment):

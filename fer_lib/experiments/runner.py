@@ -1,28 +1,38 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
+import _thread
+import contextlib
 import dataclasses
 import functools
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics, test_time
-from fer_lib.experiments import environment
+from fer_lib.experiments import environment, given, locks
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import devices, distribution, loop, targets
+from fer_lib.training import checkpoints, devices, distribution, loop, targets
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
+_HASHED = ("model.keras", "predictions.npz", "history.csv")
+
+# MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
+# minutes. This network does, where neither data nor ImageNet's weights can be had.
+BACKBONE, DEMO = Experiment.backbone, "mini_xception"
 
 
 def resolve(experiment):
@@ -31,7 +41,7 @@ def resolve(experiment):
     Returns:
         `(experiment, notices)`: notices are sentences the reader must see, a list of `str`.
     """
-    notices = []
+    notices, plain = [], experiment.dataset == "auto" and _is_plain(experiment)
     if experiment.dataset == "auto":
         name, notice = catalogue.resolve_auto()
         experiment = dataclasses.replace(experiment, dataset=name)
@@ -39,9 +49,23 @@ def resolve(experiment):
     if experiment.weights == "auto":
         application = classifier.BACKBONES[experiment.backbone].application
         name, notice = resolve_auto(experiment.backbone, application, experiment.alpha)
+        if name != "imagenet" and experiment.dataset == "synthetic":
+            # Drawn faces are no test of a model that knows photographs of faces already.
+            name, notice = None, "RANDOM START: ImageNet's weights cannot be had."
+            if plain:
+                experiment = dataclasses.replace(experiment, backbone=DEMO)
+                notice += f" {DEMO} takes the place of {BACKBONE}: it learns quickly from scratch."
         experiment = dataclasses.replace(experiment, weights=name)
         notices += [notice] if notice else []
     return experiment, notices
+
+
+def _is_plain(experiment):
+    """Return whether the network is the default one, with nothing about it changed."""
+    return all(
+        getattr(experiment, name) == getattr(Experiment, name)
+        for name in ("backbone", "alpha", "unfreeze", "attention", "image_size", "weights")
+    )
 
 
 def set_up(experiment):
@@ -114,27 +138,50 @@ def run(
 
     Args:
         experiment: An `Experiment`; `"auto"` in it is resolved first.
-        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`.
+        data: Dict of `Faces`; loaded by the experiment's `dataset` if `None`. With
+            `dataset="auto"` the run is called by the faces' own name.
         model: The untrained classifier of `build_model`; built if `None`.
 
     Returns:
         The finished `Run`.
 
     Raises:
-        ValueError: If the run's folder holds another experiment or was made with other faces, or
-            the machine or a teacher does not fit; see `set_up` and `distillation`.
+        ValueError: If the data does not fit (see `given.check`), the run's folder holds another
+            experiment or was made with other faces, or the machine or a teacher does not fit;
+            see `set_up` and `teachers`.
+        RuntimeError: If another process writes to the run's folder, or the folder was removed
+            while it trained.
+        Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
         MemoryError: If a step does not fit into the device's memory.
     """
-    experiment, _ = resolve(experiment.validate())
+    experiment.validate()
+    if data is not None:
+        data = given.check(data)
+        if experiment.dataset == "auto":
+            experiment = dataclasses.replace(experiment, dataset=given.name_of(data))
+    experiment, _ = resolve(experiment)
     result = Run(Path(experiment.results_dir) / experiment.name)
     _claim(result.folder, experiment)
     if result.finished and data is None:
+        _say(f"Finished before: read from {result.folder}.")
         return result
     set_up(experiment)
-    data = data or experiment.load_data()
-    _record_environment(result, data)
+    data = data or given.check(experiment.load_data())
+    _check_data(result, data)
     if result.finished:
+        _say(f"Finished before: read from {result.folder}.")
         return result
+    with _one_process(result.folder):
+        # By another process, which this one has waited for.
+        return result if result.finished else _train(experiment, result, data, model)
+
+
+def _train(experiment, result, data, model):
+    """Train, or go on, and leave the folder of a finished run."""
+    _record_environment(result, data)
+    if done := len(checkpoints.read_history(result.folder)):
+        total = experiment.epochs
+        _say(f"Going on at epoch {min(done + 1, total)} of {total} in {result.folder}.")
     model = model or build_model(experiment, data)
     teachers = load_teachers(experiment.distill_from)
     described = [describe_teacher(teacher) for teacher in teachers]
@@ -161,6 +208,54 @@ def run(
     _write_results(result.folder, about, data, answers)
     shutil.rmtree(result.folder / "checkpoint")
     return result
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during a run, with a sentence on what is kept; a notebook shows that alone."""
+
+    def _render_traceback_(self):  # what IPython shows in place of a traceback
+        return [str(self)]
+
+
+@contextlib.contextmanager
+def _one_process(folder):
+    """Hold a run's folder for this process, and say in a sentence how it was left."""
+    lost, in_main = [], threading.current_thread() is threading.main_thread()
+
+    def on_lost():
+        lost.append(folder)
+        if in_main:
+            _thread.interrupt_main()
+
+    lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
+    try:
+        for left in folder.glob("**/.????????.*"):  # by a process that was killed while writing
+            left.unlink()
+        yield
+        _forget_host(folder)
+    except KeyboardInterrupt:
+        if lost:
+            raise RuntimeError(
+                f"{folder} was removed, or another process took it over: training has stopped."
+            ) from None
+        done = len(checkpoints.read_history(folder))
+        raise Stopped(
+            f"Stopped after {done} finished epochs; the same command goes on from there ({folder})."
+        ) from None
+    finally:
+        lock.release(forget=True)
+
+
+def _forget_host(folder):
+    """Take this machine's name out of the names of TensorBoard's files."""
+    host = socket.gethostname()
+    for path in (folder / "tensorboard").glob("**/*tfevents*"):
+        if host in path.name:
+            path.rename(path.with_name(path.name.replace(host, "host")))
+
+
+def _say(sentence):
+    tqdm.write(sentence)
 
 
 def _predict(experiment, model, faces):
@@ -216,22 +311,27 @@ def _claim(folder, experiment):
         storage.write_json(path, dataclasses.asdict(experiment))
 
 
-def _record_environment(result, data):
-    """Write what the run runs on, or, where it has begun, check that its data is still the same."""
-    path, now = result.folder / "environment.json", environment.record(data)
-    if not path.exists():
-        storage.write_json(path, now)
+def _check_data(result, data):
+    """Check that the data of a run that was begun is still the same."""
+    if not (result.folder / "environment.json").exists():
         return
-    before = storage.read_json(path)
-    for split, made_with in before["data"].items():
-        if made_with["sha256"] != now["data"][split]["sha256"]:
+    for split, made_with in result.environment["data"].items():
+        now = data[split]
+        if made_with["sha256"] != now.content_hash:
             raise ValueError(
                 f"{result.folder} was begun with other {split} faces ({made_with['name']}, "
-                f"n = {made_with['n']}) than now ({now['data'][split]['name']}, "
-                f"n = {now['data'][split]['n']}): restore the data, or move the folder away."
+                f"n = {made_with['n']}) than now ({now.name}, n = {len(now)}): restore the data, "
+                "or move the folder away."
             )
-    if not result.finished:
-        storage.write_json(path, before | {"resumed": [*before.get("resumed", []), now]})
+
+
+def _record_environment(result, data):
+    """Write what the run runs on, after what it ran on before it was stopped."""
+    path, now = result.folder / "environment.json", environment.record(data)
+    if path.exists():
+        before = storage.read_json(path)
+        now = before | {"resumed": [*before.get("resumed", []), now]}
+    storage.write_json(path, now)
 
 
 def _stages(experiment):
@@ -262,11 +362,12 @@ def _write_results(folder, about, data, answers):
     predictions, scores = {}, dict(about)
     for split, prefix in _SCORED.items():
         faces, probabilities = data[split], answers[split]
-        predictions |= {
-            f"{prefix}ids": faces.ids,
-            f"{prefix}labels": faces.classes,
-            f"{prefix}probabilities": probabilities,
-        }
+        groups, what = given.resampled(faces)
+        arrays = {"ids": faces.ids, "labels": faces.classes, "probabilities": probabilities}
+        if groups is not None:
+            arrays["groups"] = groups
+            scores[f"{split}_groups"] = what
+        predictions |= {f"{prefix}{name}": array for name, array in arrays.items()}
         scores |= {
             f"{split}_name": faces.name,
             split: metrics.score(
@@ -274,8 +375,11 @@ def _write_results(folder, about, data, answers):
                 probabilities,
                 faces.label_set,
                 targets=faces.targets if faces.labels.ndim == 2 else None,
+                groups=groups,
             ),
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
+    # What the scores belong to: a model or answers of another run are told by it.
+    scores["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
     storage.write_json(folder / "scores.json", scores)

@@ -4,9 +4,12 @@ A run's folder holds `experiment.json environment.json history.csv model.keras p
 scores.json` and its figures; `scores.json` is written last, so a folder that has it is finished.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,50 +47,54 @@ class Run:
         Raises:
             ValueError: If the file is damaged or of a version with other parameters.
         """
-        path = self.folder / "experiment.json"
-        try:
+        with reading(self.folder / "experiment.json") as path:
             return Experiment(**storage.read_json(path))
-        except (TypeError, ValueError) as error:
-            if str(path) in str(error):
-                raise
-            raise ValueError(
-                f"{path} is damaged or from another version of fer_lib: {error}"
-            ) from None
 
     @functools.cached_property
     def environment(self):
         """Dict of versions, devices, git state and data hashes."""
-        return storage.read_json(self.folder / "environment.json")
+        with reading(self.folder / "environment.json") as path:
+            return _holding(storage.read_json(path), "data")
 
     @functools.cached_property
     def scores(self):
         """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
-        return storage.read_json(self.folder / "scores.json")
+        with reading(self.folder / "scores.json") as path:
+            scores = _holding(storage.read_json(path), "test", "test_name", "validation", "weights")
+            for split in ("test", "validation"):
+                _holding(scores[split], "n", "accuracy", "macro_f1")
+            return scores
 
     @functools.cached_property
     def history(self):
         """DataFrame with one row per epoch; see `loop.fit`."""
-        return pd.read_csv(self.folder / "history.csv", dtype={"stage": str})
+        with reading(self.folder / "history.csv") as path:
+            return _holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
 
     @functools.cached_property
     def predictions(self):
-        """Dict of arrays: `ids, labels, probabilities` of the test faces, and the same of the
-        validation faces with `validation_` before the name.
+        """Dict of arrays: `ids, labels, probabilities` of the test faces, their `groups` where
+        they are known, and the same of the validation faces with `validation_` before the name.
+        A published copy holds the test faces alone.
 
         Raises:
-            FileNotFoundError: If the folder has none, as copies of `publish` have.
+            FileNotFoundError: If the folder has none, as older published copies have.
+            ValueError: If the file is damaged.
         """
         if not self.has_predictions:
             raise FileNotFoundError(
-                f"{self.folder} holds no predictions.npz (published copies leave it out): use "
-                "the folder that the run wrote."
+                f"{self.folder} holds no predictions.npz (older published copies leave it out): "
+                "use the folder that the run wrote."
             )
-        with np.load(self.folder / "predictions.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        with reading(self.folder / "predictions.npz") as path:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = _holding(dict(arrays), "ids", "labels", "probabilities")
+            halves = [k for k, v in found.items() if v.dtype == np.float16]  # published
+            return found | {name: found[name].astype(np.float32) for name in halves}
 
     @property
     def has_predictions(self):
-        """Whether the run's folder holds its predictions; a published copy does not."""
+        """Whether the run's folder holds its predictions; older published copies do not."""
         return (self.folder / "predictions.npz").exists()
 
     @property
@@ -104,7 +111,8 @@ class Run:
         """Load the classifier: raw `uint8` faces in, probabilities out."""
         import keras
 
-        return keras.models.load_model(self.folder / "model.keras", compile=False)
+        with reading(self.folder / "model.keras") as path:
+            return keras.models.load_model(path, compile=False)
 
     def title(self):
         """Return what a figure of this run is headed with: data, weights, and what trained."""
@@ -165,6 +173,32 @@ class Run:
         return pd.DataFrame(rows)
 
 
+@contextlib.contextmanager
+def reading(path):
+    """Yield a path, and name it in the error if what is read from it is damaged."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if str(path) in str(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
+            "move the run's folder away and run again."
+        ) from None
+
+
+def _holding(content, *names):
+    """Return what was read from a file if it holds these names."""
+    if not hasattr(content, "keys"):
+        raise ValueError(f"it holds {type(content).__name__}, not names with values")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    return content
+
+
 def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
@@ -180,7 +214,9 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
     """Return the finished runs below a folder as `{label: Run}`, ordered as a table reads.
 
     Runs with the same label are told apart by the one or two parameters in which they differ;
-    where there are more, by the hash at the end of their folder's name.
+    where there are more, by the hash at the end of their folder's name; and two copies of one
+    experiment by the folders that they lie in. A run whose files are damaged is left out, with a
+    warning that names the file.
 
     Args:
         results_dir: Folder of runs, or of folders of runs.
@@ -192,13 +228,29 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
     paths = sorted(Path(results_dir).glob(f"**/{pattern}/scores.json"))
     if not paths:
         raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
-    found = sorted((Run(path.parent) for path in paths), key=_table_order)
+    readable = [Run(path.parent) for path in paths if not damage(Run(path.parent), warn=True)]
+    found = sorted(readable, key=_table_order)
     labels = [result.label() for result in found]
     names = [
         label if labels.count(label) == 1 else f"{label}, {_peculiarity(result, label, found)}"
         for label, result in zip(labels, found, strict=True)
     ]
-    return dict(zip(names, found, strict=True))
+    return {
+        name if names.count(name) == 1 else f"{name}, in {result.folder.parent}": result
+        for name, result in zip(names, found, strict=True)
+    }
+
+
+def damage(result, warn=False):
+    """Return what is wrong with a run's files, or `""`."""
+    try:
+        _ = result.experiment, result.finished and result.scores
+        _ = (result.folder / "history.csv").exists() and result.history
+    except ValueError as error:
+        if warn:
+            warnings.warn(f"{error} It is left out.", stacklevel=3)
+        return str(error)
+    return ""
 
 
 def finished_runs(folders):
@@ -245,13 +297,18 @@ def runs_table(results_dir="runs", pattern="*"):
         pattern: What the run folders' names must match.
 
     Returns:
-        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs.
+        `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs. Of a
+        run whose files are damaged it says which, in `state`.
     """
-    found = [Run(path.parent) for path in Path(results_dir).glob(f"**/{pattern}/experiment.json")]
+    paths = sorted(Path(results_dir).glob(f"**/{pattern}/experiment.json"))
+    damages = {path.parent: damage(Run(path.parent)) for path in paths}
+    found = [Run(folder) for folder, damage in damages.items() if not damage]
     # A later parameter has a column as soon as one run does not have it at its default.
     told = set().union(*(result.experiment.identity() for result in found))
     names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
-    table = pd.DataFrame([_row(result, names) for result in sorted(found, key=_table_order)])
+    rows = [_row(result, names) for result in sorted(found, key=_table_order)]
+    rows += [{"run": f.name, "state": f"damaged: {d}"} for f, d in damages.items() if d]
+    table = pd.DataFrame(rows)
     whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
     return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
 
@@ -312,46 +369,3 @@ def _cell(row, metric):
         return ""
     ends = {"value": "", "low": "_low", "high": "_high"}
     return bootstrap.in_words({name: row[metric + end] for name, end in ends.items()})
-
-
-# What a report needs of a run: no model, no face and no row of the data.
-PUBLISHED = ("experiment.json", "environment.json", "history.csv", "scores.json")
-
-
-def publish(folders, to):
-    """Copy what a report needs of finished runs: parameters, environment, history and scores.
-
-    The copies are small, hold neither model nor faces, and are read by `find_runs` like the runs
-    themselves, so that tables and figures can be drawn again without training. `results_dir`, which
-    is often a path of one machine, is the default in them.
-
-    Args:
-        folders: Folders of finished runs.
-        to: Folder of the copies; each is named like its run.
-
-    Returns:
-        List of the copies' folders.
-
-    Raises:
-        FileNotFoundError: If a folder holds no finished run.
-        FileExistsError: If another result was published under the same name.
-        ValueError: If `to` is the folder that the runs themselves lie in.
-    """
-    found = [load_run(folder) for folder in folders]
-    copies = [Path(to) / run.folder.name for run in found]
-    for run, copy in zip(found, copies, strict=True):
-        if not run.finished:
-            raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
-        file = copy / "scores.json"
-        if copy.resolve() == run.folder.resolve():
-            raise ValueError(f"{run.folder} can not be its own copy: give another folder as `to`.")
-        if file.exists() and storage.read_json(file) != run.scores:
-            raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
-    for run, copy in zip(found, copies, strict=True):
-        told = storage.read_json(run.folder / "experiment.json")
-        told["results_dir"] = Experiment.results_dir
-        storage.write_json(copy / "experiment.json", told)
-        for name in PUBLISHED[1:]:  # scores.json last, as in the run itself
-            with storage.replacing(copy / name) as temporary:
-                temporary.write_bytes((run.folder / name).read_bytes())
-    return copies

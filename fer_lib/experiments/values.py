@@ -4,7 +4,33 @@ import math
 import types
 import typing
 
+from fer_lib.choices import lookup
+
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def options(text, known):
+    """Return the options that a text names, `"size=96 on_error=skip"`, as a dict.
+
+    Args:
+        text: name=value with spaces between, or `None` for none. Whole numbers, `true` and
+            `false` are read as such.
+        known: Names that it may hold.
+
+    Raises:
+        ValueError: If a word is no name=value, or a name is unknown or there twice.
+    """
+    found = {}
+    for word in (text or "").split():
+        name, equals, value = word.partition("=")
+        if not equals or not value or name in found:
+            raise ValueError(
+                f"data_options is name=value with spaces between, each name once; got {word!r}."
+            )
+        lookup(known, name, "option of data_options")
+        truth = {"true": True, "false": False}.get(value.lower())
+        found[name] = int(value) if value.isdecimal() else value if truth is None else truth
+    return found
 
 
 def coerce(name, value, kind):

@@ -6,9 +6,10 @@ artist it draws. It computes no score, shows nothing and saves nothing (`save_fi
 faces           plot_faces, plot_class_counts, plot_mistakes
 data            what a data set looks like: plot_mean_faces, plot_embedding and more
 curves          plot_history, plot_reliability, plot_roc, plot_precision_recall
+naming          names_by_difference: short names of runs
 scores          plot_confusion, plot_class_f1, plot_scores, plot_cost
 cross_dataset   plot_cross_table: models on data sets
-explanations    plot_maps, plot_answer: what spoke for an answer
+explanations    plot_maps, plot_answer, plot_answers: what spoke for an answer
 timeline        emotions over time: plot_lane of a person, timeline_figure of a video
 pitfalls        plot_gaps: all pitfalls beside the honest numbers
 naming          names that tell runs apart in a figure

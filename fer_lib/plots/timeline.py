@@ -72,7 +72,8 @@ def plot_emotion_strip(series, *, ax=None, title=None, **kwargs):
     look = {"cmap": "viridis", "vmin": 0, "vmax": 1, "shading": "nearest"}
     if len(seconds):
         mesh = ax.pcolormesh(seconds, rows, np.ma.masked_invalid(values), **look | kwargs)
-        ax.figure.colorbar(mesh, ax=ax, label="probability", pad=0.01)
+        bar = ax.inset_axes((1.01, 0, 0.015, 1))  # beside the Axes, and part of it
+        ax.figure.colorbar(mesh, cax=bar, label="probability")
     ax.set_yticks(rows, list(series))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     _seconds(ax, seconds)
@@ -115,7 +116,8 @@ def timeline_figure(series, episodes, transitions=None, title=None):
     more = 0 if transitions is None else 4.2
     # Not pyplot's: its list of figures would hold every one of a page that runs for days.
     figure = Figure(figsize=(11, 1.3 + max(1.2, 1.05 * len(shown)) + more), layout="constrained")
-    figure.suptitle(title)
+    if title is not None:
+        figure.suptitle(title)
     if not shown:
         figure.text(0.5, 0.5, "No face was found in this video.", ha="center", va="center")
         return figure

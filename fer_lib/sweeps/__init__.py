@@ -6,7 +6,6 @@ slurm    submit: a sweep as jobs of a cluster
 points   the experiments of a sweep, and how far each has come
 worker   one experiment in a process of its own
 summary  collect, summarise, status: one table of all
-locks    one process at a time, also across hosts
 """
 
 import lazy_loader

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.experiments.experiment import Experiment
-from fer_lib.sweeps.locks import holder, is_stale, newest_lock
+from fer_lib.experiments.locks import holder, is_stale, newest_lock
 
 TO_RUN = ("missing", "stopped", "failed")
 

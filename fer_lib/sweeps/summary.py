@@ -5,6 +5,9 @@ from pathlib import Path
 from fer_lib import storage
 from fer_lib.sweeps import points
 
+# Runs that differ in these alone are repetitions of one setting.
+REPEATS = ("seed", "split_seed", "fold")
+
 
 def status(grid, queued=()):
     """Return one row per point: its run's name, what varies in the grid, and how far it has come.
@@ -67,9 +70,10 @@ def collect(grid, file=None):
 
 
 def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
-    """Average a table of `collect` over seeds, also of splits, and mark the best of each group.
+    """Average a table of `collect` over seeds, splits and folds, and mark the best of each group.
 
-    The best is chosen on validation: the largest mean `validation_macro_f1`.
+    The best is chosen on validation: the largest mean `validation_macro_f1`. Data sets are never
+    ranked against one another: each has a best of its own.
 
     Args:
         table: DataFrame of `collect`.
@@ -87,7 +91,7 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     from fer_lib.choices import lookup
     from fer_lib.sweeps.grid import NAMES
 
-    parameters = [name for name in NAMES if name in table and name not in ("seed", "split_seed")]
+    parameters = [name for name in NAMES if name in table and name not in REPEATS]
     if group is not None:
         lookup(parameters, group, "parameter")
     keys = [name for name in parameters if table[name].nunique(dropna=False) > 1 or name == group]
@@ -98,7 +102,10 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
     for score in scores:
         summary[score], summary[f"{score}_sd"] = grouped[score].mean(), grouped[score].std()
     summary = summary.reset_index()
-    groups = summary[group] if group else summary["seeds"] * 0
-    best = summary.groupby(groups, dropna=False)["validation_macro_f1"].idxmax()
+    within = [name for name in dict.fromkeys(("dataset", group)) if name in summary]
+    if within:
+        best = summary.groupby(within, dropna=False)["validation_macro_f1"].idxmax()
+    else:  # one data set, whose column is left out
+        best = [summary["validation_macro_f1"].idxmax()]
     summary["best"] = summary.index.isin(best)
     return summary

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from fer_lib import storage
+from fer_lib.experiments.locks import Lock, job_name
 from fer_lib.sweeps import points
-from fer_lib.sweeps.locks import Lock
 
 BUSY = 75  # exit status: somebody else runs this point (EX_TEMPFAIL)
 
@@ -56,7 +56,9 @@ def run_point(experiment, notebook):
     Returns:
         An exit status: 0 if the run is finished, `BUSY`, or 1 if it failed.
     """
-    lock = Lock(points.point_file(experiment, ".lock"), job=_job(), on_lost=lambda: os._exit(BUSY))
+    lock = Lock(
+        points.point_file(experiment, ".lock"), job=job_name(), on_lost=lambda: os._exit(BUSY)
+    )
     lock.path.parent.mkdir(parents=True, exist_ok=True)
     if not lock.acquire():
         return BUSY
@@ -75,7 +77,7 @@ def run_point(experiment, notebook):
             finished = True
         except Exception as error:  # whatever the notebook raised
             text = (str(error).strip().splitlines() or [""])[-1]
-            about = {"error": text or type(error).__name__, "job": _job(), "time": _now()}
+            about = {"error": text or type(error).__name__, "job": job_name(), "time": _now()}
             storage.write_json(failed, about)
             logging.exception("The notebook failed.")
         return int(not finished)
@@ -107,14 +109,8 @@ def _remove_leftovers(experiment):
     """Remove the temporary files of a process that was killed; only for the lock's holder."""
     run = Path(experiment.results_dir) / experiment.name
     own = points.sweep_folder(experiment.results_dir).glob(f".????????.{experiment.name}.*")
-    for path in [*own, *run.glob(".????????.*"), *run.glob("checkpoint/.????????.*")]:
+    for path in [*own, *run.glob("**/.????????.*")]:
         path.unlink()
-
-
-def _job():
-    """Return the name of the SLURM job that this process is, or `""`."""
-    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
-    return "_".join(os.environ[name] for name in names if name in os.environ)
 
 
 def _now():

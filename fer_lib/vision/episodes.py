@@ -93,7 +93,7 @@ def episodes(table, *, max_gap=MAX_GAP, min_seconds=0.0):
     kinds |= {"source": "str", "face": "Int64", "emotion": "str"}
     kinds |= {"frames": "int64", "continues": "bool"}
     found = pd.DataFrame(rows, columns=[*columns, "frames", "continues"]).astype(kinds)
-    return found[found["duration"] >= min_seconds].reset_index(drop=True)
+    return found[found["duration"] >= min_seconds - 1e-6].reset_index(drop=True)
 
 
 def summary(table, **options):

@@ -93,7 +93,7 @@ def screen_table(table, rows=40):
     if len(table) > rows:
         return _summary(table)
     shown, rows = table[["source"]].copy(), table.to_dict("records")
-    shown["emotion"] = [_answer(row) for row in rows]
+    shown["emotion"] = [answer(row) for row in rows]
     shown["face"] = [row["face"] if row["emotion"] else "" for row in rows]
     shown["box"] = [
         "{width} x {height} at {x}, {y}".format(**row) if row["emotion"] else "" for row in rows
@@ -102,8 +102,8 @@ def screen_table(table, rows=40):
     return shown.to_string(index=False)
 
 
-def _answer(row):
-    """Return "happy 97%" of a row, "" of one without a face."""
+def answer(row):
+    """Return what a row (a dict) answers in a few words, as `"happy 97%"`; `""` without a face."""
     if not row["emotion"]:
         return ""
     return f"{row['emotion']} {row[row['emotion']]:.0%}{' unsure' * bool(row['unsure'])}"

@@ -15,7 +15,8 @@ from fer_lib import emotions
 from fer_lib.data import duplicates
 from fer_lib.data.exploration import sharpness
 from fer_lib.data.faces import Faces
-from fer_lib.data.readers import archives, class_folders, path_tables
+from fer_lib.data.readers import archives, path_tables
+from fer_lib.data.readers.names import SPLIT_WORDS
 from fer_lib.vision import detection, pictures
 
 MIN_SIDE = 40  # pixels; a smaller face holds less than the 48 x 48 it is blown up to
@@ -205,7 +206,7 @@ def _of_folders(folder):
     names, faults = archives.walk(folder)
     names = sorted(name for name in names if name.lower().endswith(pictures.SUFFIXES))
     pairs = [(name, Path(name).parent.name) for name in names]
-    outside = [name for name, label in pairs if label.lower() in ("", *class_folders.SPLIT_FOLDERS)]
+    outside = [name for name, label in pairs if label.lower() in ("", *SPLIT_WORDS)]
     if outside:
         raise ValueError(
             f"{folder}: {outside[0]} lies in no folder named after an emotion "

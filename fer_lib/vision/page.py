@@ -2,27 +2,46 @@
 
 import contextlib
 import os
+import secrets
+import shutil
+import signal
+import socket
 import tempfile
+import threading
 import time
 from pathlib import Path
-
-import numpy as np
 
 from fer_lib import storage
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS, describe_errors
 from fer_lib.inference.predictor import PREDICTORS, load_predictor, sidecar
-from fer_lib.vision import detection, episodes, photos
+from fer_lib.vision import detection, episodes, face_table, photos
+from fer_lib.vision.own_origin import OwnOrigin
 from fer_lib.vision.recogniser import Recogniser
 from fer_lib.vision.video import predict_video
 from fer_lib.vision.webcam import draw
 
 HOST = "127.0.0.1"
+MAX_UPLOAD = 500_000_000  # bytes
+_FOLDER = "fer_lib-page-"
 _BUTTONS = ["download", "fullscreen"]  # not "share", which sends pictures to another site
+# Words stay whole, and what is wide scrolls in its own box, on a phone too.
+_CSS = """
+.gradio-container {
+  max-width: 1100px !important; width: 100% !important; min-width: 0; margin: 0 auto !important;
+}
+.prose td, .prose th, table td, table th { word-break: normal; overflow-wrap: normal; }
+.cell-wrap, .header-content { white-space: nowrap; }
+.prose table { display: block; overflow-x: auto; border: none !important; }
+"""
 
+TOP = """\
+# Apparent facial expressions
+A label and its probability, not what a person feels. Everything stays on this computer.
+"""
 PRIVACY = """\
-Everything stays on this computer: the page is served at {host} alone, and pictures, videos and
-tables are deleted when it ends. A "?" or "unsure" marks answers with a probability under
-{unsure:.0%}.
+The page is served at {host} alone, to pages of its own only. Pictures, videos and tables are
+deleted when it ends; if it is killed, the next start deletes them. "Unsure" or a "?" marks answers
+with a probability under {unsure:.0%}, and pictures in which no face was found.
 """
 
 
@@ -38,28 +57,27 @@ def build_page(predictor, *, detector="auto", scores=None):
         ImportError: If gradio or OpenCV is missing; the message says how to install it.
     """
     gradio = _gradio()
-    detection.detect(
-        np.zeros((1, 1), np.uint8), detector
-    )  # what is missing is said before the page is up
+    detection.resolve_auto(detector)  # what is missing is said before the page is up
     text = [
-        "# Apparent facial expressions",
+        "## What it cannot tell",
         MEANING.format(labels=", ".join(predictor.label_set)),
         describe_errors(scores),
-        PRIVACY.format(host=HOST, unsure=photos.UNSURE_BELOW),
+        PRIVACY.format(host=HOST, unsure=face_table.UNSURE_BELOW),
+        RESTRICTIONS,
     ]
     with gradio.Blocks(
         title="fer_lib: apparent facial expressions",
         analytics_enabled=False,
         delete_cache=(600, 600),
     ) as page:
-        gradio.Markdown("\n\n".join(text))
+        gradio.Markdown(TOP)
         with gradio.Tab("Photo"):
             _photo_tab(gradio, predictor, detector)
         with gradio.Tab("Camera"):
             _camera_tab(gradio, predictor, detector)
         with gradio.Tab("Video"):
             _video_tab(gradio, predictor, detector)
-        gradio.Markdown(RESTRICTIONS)
+        gradio.Markdown("\n\n".join(text))
     return page
 
 
@@ -79,15 +97,17 @@ def served(model, *, port=None, detector="auto", browser=False):
 
     Raises:
         ImportError: If gradio or OpenCV is missing.
+        ValueError: If there is no such port.
         OSError: If the port is taken.
     """
+    _check_port(port)
     gradio = _gradio()
+    from starlette.middleware import Middleware
+
     predictor, scores = model, None
     if not hasattr(model, "predict"):
         predictor, scores = load_predictor(model), read_scores(model)
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    with tempfile.TemporaryDirectory(prefix="fer_lib-page-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # where it keeps what was uploaded and shown
+    with _ended_by_signals(), _own_folder():
         page = None
         try:
             page = build_page(predictor, detector=detector, scores=scores)
@@ -100,28 +120,29 @@ def served(model, *, port=None, detector="auto", browser=False):
                 quiet=True,
                 ssr_mode=False,
                 footer_links=[],
+                max_file_size=MAX_UPLOAD,
+                app_kwargs={"middleware": [Middleware(OwnOrigin, limit=MAX_UPLOAD)]},
                 theme=gradio.themes.Default(font="sans-serif", font_mono="monospace"),
+                css=_CSS,
             )
             yield page, address
         finally:
             if page is not None:
                 page.close(verbose=False)
-            os.environ.pop("GRADIO_TEMP_DIR")
-            if before is not None:
-                os.environ["GRADIO_TEMP_DIR"] = before
 
 
 def serve(model, *, show=lambda text: None, **options):
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, or until the process is told to end.
 
     Args:
         model: As of `served`.
         show: Called with a line that names the address.
         **options: Of `served`.
     """
-    with served(model, **options) as (page, address):
+    with contextlib.suppress(KeyboardInterrupt), served(model, **options) as (_, address):
         show(f"The page is at {address} (Ctrl-C ends it).")
-        page.block_thread()
+        while True:  # waits in steps: on Windows Ctrl-C ends no wait without an end
+            threading.Event().wait(1)
 
 
 def read_scores(model):
@@ -141,36 +162,51 @@ def read_scores(model):
     return None
 
 
-def look_at_photo(image, predictor, detector="auto"):
-    """Return a photo with its faces marked and their table.
+def look_at_photo(path, predictor, folder, detector="auto"):
+    """Look at a photo as `photos.recognise` does, with files to show and to keep.
 
     Args:
-        image: `uint8` array of shape `(height, width, 3)`, RGB.
+        path: File.
         predictor: `Predictor`.
+        folder: Folder for the files, new or empty.
         detector: Key of `detection.DETECTORS`, or `"auto"`.
 
     Returns:
-        `(image, table)`: `uint8` array, and `pandas.DataFrame` with a row per face.
+        `(marked, file, table)`: paths of the marked copy and of the table, and the table.
+
+    Raises:
+        ValueError: If the photo cannot be read; the message says why.
     """
-    recogniser = Recogniser(predictor, detector=detector)
-    rows = recogniser.step(image, 0.0)
-    at = {"source": "photo", "frame": 0, "seconds": 0.0, "note": ""}
-    found = [at | row for row in rows] or [at | {"emotion": "", "note": "no face found"}]
-    return photos.annotate(image, rows), photos.faces_table(found, predictor.label_set)
+    folder, file = Path(folder), Path(folder) / "faces.csv"
+    table = photos.recognise(path, predictor, detector=detector, annotated=folder / "marked")
+    # The page knows the file by another path than its user does.
+    own, name = str(path), Path(path).name
+    table[["source", "note"]] = table[["source", "note"]].apply(
+        lambda of: of.str.replace(own, name)
+    )
+    if not table.attrs["read"]:
+        raise ValueError(table["note"].iloc[0])
+    face_table.save_table(table, file)
+    (marked,) = folder.glob("marked/*.jpg")
+    return marked, file, table
 
 
 def _photo_tab(gradio, predictor, detector):
-    def look(image):
-        if image is None:
-            return None, None
-        marked, table = look_at_photo(image, predictor, detector)
-        return marked, _shown(table)
+    def look(path):
+        if path is None:
+            return None, None, None
+        try:
+            marked, file, table = look_at_photo(path, predictor, tempfile.mkdtemp(), detector)
+        except ValueError as error:
+            raise _refusal(gradio, str(error)) from None
+        return str(marked), _shown(table), str(file)
 
     with gradio.Row():
-        photo = gradio.Image(label="Photo", sources=["upload", "clipboard"], buttons=_BUTTONS)
-        marked = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS)
-    table = gradio.Dataframe(label="Table", interactive=False)
-    photo.change(look, photo, [marked, table], api_name="photo")
+        photo = gradio.File(label="Photo", type="filepath", height=300)
+        marked = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS, height=300)
+    table = gradio.Dataframe(headers=["emotion", "face", "note"], interactive=False)
+    file = gradio.DownloadButton("Download the table", size="sm")
+    photo.change(look, photo, [marked, table, file], api_name="photo")
 
 
 def _camera_tab(gradio, predictor, detector):
@@ -196,23 +232,109 @@ def _video_tab(gradio, predictor, detector):
         from fer_lib import plots
 
         if path is None:
-            return None, None
+            return None, None, None, None
+        folder = Path(tempfile.mkdtemp())
+        made = {"out": folder / "faces.csv", "annotated": folder / "marked.mp4"}
         try:
-            table = predict_video(path, predictor, detector=detector)
-        except ValueError as error:
-            raise gradio.Error(str(error)) from None
-        picture = plots.timeline_figure(*episodes.lanes(table))
-        return picture, episodes.episodes(table, min_seconds=0.2).round(2)
+            table = predict_video(path, predictor, detector=detector, **made)
+        except (ValueError, OSError) as error:
+            raise _refusal(gradio, str(error).replace(str(path), Path(path).name)) from None
+        figure = plots.timeline_figure(*episodes.lanes(table))
+        found = episodes.episodes(table, min_seconds=episodes.SHORTEST).round(2)
+        first = [name for name in ("emotion", "face", "start", "end") if name in found]
+        shown = found[[*first, *(name for name in found if name not in (*first, "source"))]]
+        return figure, shown, str(made["annotated"]), str(made["out"])
 
-    video = gradio.File(label="Video", file_types=["video"], type="filepath")
-    figure = gradio.Plot(label="Emotions over time")
-    table = gradio.Dataframe(label="Episodes of 0.2 seconds or more", interactive=False)
-    video.change(look, video, [figure, table], api_name="video")
+    with gradio.Row():
+        video = gradio.File(label="Video", type="filepath", height=300)
+        marked = gradio.Video(label="Faces", interactive=False, height=300)
+    figure = gradio.Plot(label="Each person's emotions over time")
+    table = gradio.Dataframe(
+        headers=["emotion", "face", "start", "end"],
+        label="Episodes of 0.2 seconds or more",
+        interactive=False,
+    )
+    file = gradio.DownloadButton("Download the table", size="sm")
+    video.change(look, video, [figure, table, marked, file], api_name="video")
+
+
+def _refusal(gradio, reason):
+    return gradio.Error(reason, title="Not read", duration=None, print_exception=False)
 
 
 def _shown(table):
-    columns = [name for name in table.columns if name not in ("source", "frame", "seconds")]
-    return table[columns].round(3)
+    """Return the columns that a person reads, the answer first."""
+    answers = [face_table.answer(row) for row in table.to_dict("records")]
+    shown = table[["face", "note"] if table["note"].any() else ["face"]].copy()
+    shown.insert(0, "emotion", answers)
+    rest = [
+        name
+        for name in table
+        if name not in {*shown, "source", "frame", "seconds", "unsure", "note"}
+    ]
+    return shown.join(table[rest].round(3))
+
+
+def _check_port(port):
+    if port is None:
+        return
+    if not 1 <= port <= 65535:
+        raise ValueError(f"port must be 1 to 65535; got {port}.")
+    with socket.socket() as one:
+        if os.name == "posix":  # elsewhere it would let two programs share a port
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((HOST, port))
+        except OSError as error:
+            raise OSError(
+                f"Port {port} cannot be used ({error.strerror}): choose another one, or none."
+            ) from None
+
+
+@contextlib.contextmanager
+def _ended_by_signals():
+    """Let signals that end a process raise KeyboardInterrupt: what is open is then closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    names = [name for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+@contextlib.contextmanager
+def _own_folder():
+    """Keep all temporary files of this process in one folder, and remove it, and those of pages
+    that were killed."""
+    where = Path(tempfile.gettempdir())
+    for left in where.glob(f"{_FOLDER}*"):
+        # Whose page lives holds the lock.
+        with contextlib.suppress(OSError):
+            if left.lstat().st_uid == getattr(os, "getuid", lambda: 0)():
+                with storage.locked(left):
+                    shutil.rmtree(left)
+    folder = where / f"{_FOLDER}{os.getpid()}-{secrets.token_hex(4)}"
+    before, directory = os.environ.get("GRADIO_TEMP_DIR"), tempfile.tempdir
+    with storage.locked(folder):
+        folder.mkdir(mode=0o700)
+        # Where gradio keeps what was uploaded and shown, and all others what they make.
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = directory
+            os.environ.pop("GRADIO_TEMP_DIR")
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _gradio():

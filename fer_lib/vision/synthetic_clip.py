@@ -7,7 +7,7 @@ import numpy as np
 from fer_lib import storage
 from fer_lib.data import synthetic
 from fer_lib.emotions import FER7
-from fer_lib.vision.video_files import write_frames
+from fer_lib.vision.video_copy import write_frames
 
 SIZE = 160  # of the face, in pixels
 # Second 0 is the first, and each is reached after a second of blending from the one before.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.choices import lookup
-from fer_lib.vision import drawing, episodes, face_table, people, threads, video_files
+from fer_lib.vision import drawing, episodes, face_table, people, threads, video_copy, video_files
 from fer_lib.vision.part_file import PartFile
 from fer_lib.vision.recogniser import SEARCH_EVERY, Recogniser
 
@@ -63,7 +63,7 @@ def predict_video(
         out: File for the table (see `face_table.save_table`).
         summary: File for a table with a row per person and video (`people.per_person`).
         annotated: File for a copy of the video with the faces marked and its sound; its ending is
-            a key of `video_files.COPIES`.
+            a key of `video_copy.COPIES`.
         timeline: File for a figure of the emotions over time: .png, .pdf or .svg.
         elan: Text file of the episodes, a tier per person, that ELAN imports
             (`episodes.save_elan`). For a folder, a pattern or a list of videos, this and the two
@@ -93,7 +93,7 @@ def predict_video(
         raise ValueError(f"start must be at least 0 and end after it; got {start} and {end}.")
     videos, several = find_videos(sources)
     ends = {
-        "annotated": (annotated, video_files.COPIES, ".mp4"),
+        "annotated": (annotated, video_copy.COPIES, ".mp4"),
         "timeline": (timeline, dict.fromkeys(FIGURES), ".png"),
         "elan": (elan, {".txt": 1, ".tsv": 1}, ".txt"),
     }
@@ -231,7 +231,7 @@ class _Job:
                 video = video_files.Video(source)
                 stack.callback(video.close)
                 if copy is not None:
-                    copy = video_files.Copy(copy, video, self.start)
+                    copy = video_copy.Copy(copy, video, self.start)
                     stack.callback(copy.drop)
                 missing = self._frames(video, copy)
                 if not self.state["next"]:

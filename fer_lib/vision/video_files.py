@@ -1,7 +1,8 @@
-"""Video files and streams on PyAV: frames at the file's own times, and marked copies with sound."""
+"""Video files and streams, read by PyAV: frames upright, at the file's own times."""
 
-import contextlib
 import dataclasses
+import heapq
+import math
 import os
 import re
 import time
@@ -9,14 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_lib import storage
-
-# Ending of a marked copy → the sound that its players know; other sound becomes AAC.
-COPIES = {
-    ".mp4": ("aac", "mp3", "ac3", "eac3", "alac"),
-    ".mov": ("aac", "mp3", "ac3", "eac3", "alac"),
-    ".mkv": None,  # any
-}
+_TROUBLE = 32  # packets after an error within which a picture that does not come was lost by it
 _TRIES = 100  # damaged packets in a row after which the file counts as ended
 _MISSING = 0.5  # seconds that may lack at the end: containers round the times that they promise
 _WAIT = (20.0, 20.0)  # seconds to open a stream, and for its next packet
@@ -57,7 +51,7 @@ class Video:
     """
 
     def __init__(self, source):
-        av = _pyav()
+        av = pyav()
         self.address = os.fspath(source)
         self.name = name_of(source)
         stream = is_address(source)
@@ -86,8 +80,9 @@ class Video:
         # Whether nobody knows when it ends, and nothing of it can be read twice.
         self.live = stream and not self.container.duration
         # These formats' clocks start anywhere; in all others a player's time 0 is the clock's.
-        loose = self.container.format.flags & av.format.Flags.ts_discont.value
-        self.origin = (self.container.start_time or 0) / 1e6 if loose or self.live else 0.0
+        self._loose = bool(self.container.format.flags & av.format.Flags.ts_discont.value)
+        loose = self._loose or self.live
+        self.origin = (self.container.start_time or 0) / 1e6 if loose else 0.0
         self.missing, self.last_sound = 0, []
 
     @property
@@ -154,32 +149,43 @@ class Video:
 
     def _decoded(self, sound):
         """Yield `(time stamp in seconds, frame)`, `None` for a damaged one; collect the sound."""
-        broken, last, step = [], None, 1 / self.rate
-        self._ends = {}
+        due, last, step, trouble = [], None, 1 / self.rate, 0
+        self._ends, self._count = {}, 0
         for packet in self._packets():
             if packet.stream is not self.stream:
                 sound.append(packet)
                 continue
             stamp = _seconds(packet)
+            self._count += stamp is not None
+            if stamp is not None and not packet.is_discard:
+                heapq.heappush(due, stamp)
+            trouble -= trouble > 0
             try:
                 frames = packet.decode()
-            except self._errors:
-                broken += [stamp] if stamp is not None and not packet.is_discard else []
-                continue
+            except self.errors:
+                trouble, frames = _TROUBLE, []
             for frame in frames:
                 now = frame.time
                 if now is None or (last is not None and now <= last):
-                    now = (0.0 if last is None else last) + (last is not None) * step
-                earlier = sorted(s for s in broken if s < now and (last is None or s > last))
-                broken = [s for s in broken if s > now]
-                yield from ((s, None) for s in earlier)
+                    now = 0.0 if last is None else last + step
+                # Without an error a packet may hold no picture of its own, as in VP8.
+                yield from ((s, None) for s in self._passed(due, last, now) if trouble)
                 yield now, None if frame.is_corrupt else frame
                 last = now
-        yield from ((s, None) for s in sorted(broken) if last is None or s > last)
+        yield from ((s, None) for s in self._passed(due, last, math.inf) if trouble)
+
+    def _passed(self, due, last, now):
+        """Take the times before one out of a heap, and return those of which no picture came."""
+        passed = []
+        while due and due[0] <= now:
+            stamp = heapq.heappop(due)
+            if (last is None or stamp > last) and stamp < now:
+                passed.append(stamp)
+        return passed
 
     def _packets(self):
-        av, failures = _pyav(), 0
-        self._errors = (av.error.InvalidDataError, av.error.PatchWelcomeError)
+        av, failures = pyav(), 0
+        self.errors = (av.error.InvalidDataError, av.error.PatchWelcomeError)
         streams = [self.stream] + ([self.sound] if self.sound is not None else [])
         while failures < _TRIES:
             try:
@@ -193,167 +199,35 @@ class Video:
                             self._ends[index] = max(end, self._ends.get(index, end))
                         yield packet
                 return
-            except self._errors:
+            except self.errors:
                 failures += 1
             except av.error.FFmpegError as error:
                 raise ValueError(f"{self.name} cannot be read on: {error.strerror}.") from None
 
     def _promised(self):
         """Return the seconds that the file says it has, or `None` if it makes no promise."""
-        if self.stream.duration:
+        if self._own_length:
             return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / 1e6 if self.container.duration else None
 
+    @property
+    def _own_length(self):
+        """Whether the picture has a length of its own; other formats give the whole file's."""
+        return "mp4" in self.container.format.name and bool(self.stream.duration)
+
     def _lacking(self):
-        av, seconds = _pyav(), self._promised()
-        loose = self.container.format.flags & av.format.Flags.ts_discont.value
-        if seconds is None or loose or self.live or not self._ends:
+        seconds, end = self._promised(), self._ends.get(self.stream.index)
+        if seconds is None or end is None or self._loose or self.live:
             return 0
-        if self.stream.duration:
-            end = (self.stream.start_time or 0) * float(self.stream.time_base) + seconds
-            lacks = end - self._ends.get(self.stream.index, 0.0)
+        begin = float((self.stream.start_time or 0) * self.stream.time_base)
+        rate = self._count / (end - begin) if end > begin else self.rate
+        if self.container.format.name == "avi":  # of a cut one the length is guessed anew
+            lacks = (self.stream.frames - self._count) / rate
+        elif self._own_length:
+            lacks = begin + seconds - end
         else:
             lacks = (self.container.start_time or 0) / 1e6 + seconds - max(self._ends.values())
-        return round(lacks * self.rate) if lacks > _MISSING else 0
-
-
-class Copy:
-    """A copy of a video with other pixels: H.264 that plays everywhere, and the sound as it was.
-
-    The file gets its name by `finish`, when all of it is there. Whoever makes one must hold the
-    lock of the file, or of its folder (`storage.locked`).
-
-    Args:
-        path: File; its ending is a key of `COPIES`.
-        video: `Video` whose times and sound it takes.
-        start: Seconds of the video that are the copy's first.
-
-    Raises:
-        OSError: From any method, if the file cannot be written, as on a full disk.
-    """
-
-    def __init__(self, path, video, start=0.0):
-        av = _pyav()
-        self.path, self.video, self.start = Path(path), video, start + video.origin
-        self._stack, self._pictures, self._failed = contextlib.ExitStack(), None, True
-        storage.remove_remains(self.path)
-        part = self._stack.enter_context(self._part())
-        options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-        self.container = av.open(str(part), "w", options=options)
-        self._stack.callback(self._shut)
-        self._sound, self._voice = None, None
-        if video.sound is not None:
-            self._open_sound()
-
-    def write(self, frame, image):
-        """Add the picture (`uint8` RGB, or `None`) that stands for a `Frame`, and its sound."""
-        if image is not None:
-            odd = [(0, side % 2) for side in image.shape[:2]]
-            if any(more for _, more in odd):  # H.264 stores colours for two by two pixels
-                image = np.pad(image, [*odd, (0, 0)], "edge")
-            if self._pictures is None:
-                self._open_pictures(image.shape)
-            base = self.video.stream.time_base
-            new = _to_video(image, round((frame.timestamp - self.start) / base))
-            new.time_base = base
-            self.container.mux(self._pictures.encode(new))
-        self.hear(frame.sound)
-
-    def hear(self, packets):
-        """Add packets of sound."""
-        for packet in packets:
-            self._hear(packet)
-
-    def finish(self):
-        """Write the end and give the file its name."""
-        self.hear(self.video.last_sound)
-        if self._pictures is not None:
-            self.container.mux(self._pictures.encode(None))
-        if self._voice is not None:
-            self.container.mux(self._sound.encode(None))
-        self.container.close()
-        self._failed = False
-        self._stack.close()
-
-    def drop(self):
-        """Give it up and leave nothing."""
-        with contextlib.suppress(OSError, _Dropped):
-            self._stack.close()
-
-    @contextlib.contextmanager
-    def _part(self):
-        with storage.replacing(self.path) as temporary:
-            yield temporary
-            if self._failed:
-                raise _Dropped
-
-    def _shut(self):
-        # A failed file's end cannot be written either.
-        with contextlib.suppress(OSError) if self._failed else contextlib.nullcontext():
-            self.container.close()
-
-    def _open_pictures(self, shape):
-        stream = self.container.add_stream("libx264", rate=round(self.video.rate) or 1)
-        _set_h264(stream, shape)
-        stream.codec_context.time_base = self.video.stream.time_base
-        if ratio := self.video.stream.sample_aspect_ratio:
-            stream.codec_context.sample_aspect_ratio = ratio
-        self._pictures = stream
-
-    def _open_sound(self):
-        av, sound = _pyav(), self.video.sound
-        known = COPIES[self.path.suffix.lower()]
-        if known is None or sound.codec_context.name in known:
-            self._sound = self.container.add_stream_from_template(sound)
-        else:
-            rate = min(48000, sound.codec_context.sample_rate)
-            layout = sound.codec_context.layout.name
-            self._sound = self.container.add_stream("aac", rate=rate, layout=layout)
-            self._voice = av.AudioResampler(
-                self._sound.codec_context.format, layout, rate, frame_size=1024
-            )
-
-    def _hear(self, packet):
-        sound = self.video.sound
-        shift = round(self.start / sound.time_base)
-        if (packet.pts if packet.pts is not None else packet.dts) < shift:
-            return
-        if self._voice is None:
-            packet.pts = None if packet.pts is None else packet.pts - shift
-            packet.dts -= shift
-            packet.stream = self._sound
-            self.container.mux(packet)
-            return
-        with contextlib.suppress(self.video._errors):
-            for frame in packet.decode():
-                frame.pts = None if frame.pts is None else frame.pts - shift
-                for part in self._voice.resample(frame):
-                    self.container.mux(self._sound.encode(part))
-
-
-class _Dropped(Exception):
-    """Ends the block of `storage.replacing` without a file."""
-
-
-def write_frames(path, pictures, rate=25):
-    """Write pictures as a video file without sound, H.264.
-
-    Args:
-        path: File; its ending says the format.
-        pictures: Iterable of `uint8` arrays of one shape `(height, width, 3)`, RGB, of even sides.
-        rate: Pictures per second.
-
-    Raises:
-        ImportError: If PyAV is missing.
-    """
-    av = _pyav()
-    with av.open(os.fspath(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
-        for number, picture in enumerate(pictures):
-            if not number:
-                _set_h264(stream, picture.shape)
-            container.mux(stream.encode(_to_video(picture, number)))
-        container.mux(stream.encode(None))
+        return round(lacks * rate) if lacks > _MISSING else 0
 
 
 def is_address(source):
@@ -395,20 +269,6 @@ def _pixels(frame):
     return image
 
 
-def _set_h264(stream, shape):
-    stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], "yuv420p"
-    stream.options = {"preset": "veryfast", "crf": "20", "bf": "0"}
-    stream.codec_context.colorspace = stream.codec_context.color_primaries = 1  # BT.709
-    stream.codec_context.color_trc = stream.codec_context.color_range = 1
-
-
-def _to_video(image, pts):
-    frame = _pyav().VideoFrame.from_ndarray(image, format="rgb24")
-    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
-    frame.pts = pts
-    return frame
-
-
 def _turned(image, matrix):
     """Turn a picture by the corner (a, b, c, d) of its display matrix, in steps of 90 degrees.
 
@@ -425,10 +285,16 @@ def _seconds(packet):
     return None if stamp is None else float(stamp * packet.time_base)
 
 
-def _pyav():
+def pyav():
+    """Return PyAV.
+
+    Raises:
+        ImportError: If it is missing; the message says how to install it.
+    """
     try:
         import av
     except ImportError as error:
         raise ImportError(f'Videos need PyAV: pip install "fer_lib[vision]" ({error}).') from None
-    av.logging.set_level(av.logging.PANIC)  # what matters is counted and said
+    # It is silent. To set a level of its log would make decoding threads wait for Python's lock,
+    # and hang when a video is closed.
     return av

@@ -92,7 +92,7 @@ def test_probabilities_and_classes_that_do_not_fit_are_refused(planted, probabil
     with pytest.raises(ValueError, match=r"\(420, 7\); got \(420, 6\)"):
         label_quality.label_issues(faces, probabilities[:, :6])
     rows = np.flatnonzero(faces.classes != 1)
-    with pytest.raises(ValueError, match="none of disgust. Leave them out with drop_classes"):
+    with pytest.raises(ValueError, match="none of disgust. Leave them out with drop"):
         label_quality.label_issues(faces[rows], probabilities[rows])
 
 

@@ -41,6 +41,14 @@ def test_fewer_than_three_seeds_are_told():
     assert finding.status == "pass" and finding.figures["standard deviation"] == 0.01
 
 
+def test_many_looks_at_the_test_faces_are_told():
+    assert noise_checks.looks(0.7, 3589, 1).status == "pass"
+    finding = noise_checks.looks(0.7, 3589, 10)
+    assert finding.status == "warn" and "10 settings" in finding.sentence
+    # sqrt(0.7 * 0.3 / 3589) = 0.00765, and sqrt(2 ln 10) = 2.146.
+    assert finding.figures["gain by chance"] == pytest.approx(0.0164, abs=1e-4)
+
+
 def test_a_difference_inside_noise_is_told_from_one_outside(predicted):
     labels, probabilities = predicted
     few, many = probabilities.copy(), probabilities.copy()

@@ -42,7 +42,8 @@ def write_run(folder, parts, *, seed=0, right=0.7, columns=("val_macro_f1",), **
     storage.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
     data = {split: {"sha256": faces.content_hash} for split, faces in parts.items()}
     storage.write_json(folder / "environment.json", {"data": data})
-    predictions, scores = {}, {"best_epoch": 2, "selected_by": experiment.monitor}
+    predictions, scores = {}, {"best_epoch": 2, "weights": "random start"}
+    scores["selected_by"] = experiment.monitor
     for split, prefix in (("test", ""), ("validation", "validation_")):
         faces = parts[split]
         probabilities = probabilities_for(faces.classes, seed + 10 * len(prefix), right)
@@ -52,8 +53,8 @@ def write_run(folder, parts, *, seed=0, right=0.7, columns=("val_macro_f1",), **
         scores[split] = metrics.score(faces.classes, probabilities, faces.label_set, resamples=50)
     np.savez(folder / "predictions.npz", **predictions)
     best = scores["validation"]["accuracy"]["value"]
-    rows = [f"{e},head,{v}" + ",0.5" * len(columns) for e, v in ((1, 0.3), (2, best))]
-    text = "\n".join([",".join(("epoch,stage,val_accuracy", *columns)), *rows])
+    rows = [f"{e},head,{v},1" + f",0.{e}" * len(columns) for e, v in ((1, 0.3), (2, best))]
+    text = "\n".join([",".join(("epoch,stage,val_accuracy,seconds", *columns)), *rows])
     (folder / "history.csv").write_text(text + "\n")
     storage.write_json(folder / "scores.json", scores)
     return runs.load_run(folder)
@@ -80,7 +81,9 @@ def clean(tmp_path, parts, model_file):
         result = write_run(tmp_path / f"run{seed}", parts, seed=seed)
     write_run(tmp_path / "other", parts, right=0.2, backbone="mobilenet")
     shutil.copy(model_file, result.folder / "model.keras")
-    return result
+    hashed = {n: storage.file_hash(result.folder / n) for n in ("model.keras", "predictions.npz")}
+    storage.write_json(result.folder / "scores.json", result.scores | {"files": hashed})
+    return runs.load_run(result.folder)
 
 
 def statuses(findings):
@@ -96,7 +99,7 @@ def rewrite(result, **changes):
 def test_a_clean_run_passes_every_check(clean, parts):
     found = statuses(report.audit_run(clean, parts))
     assert set(found.values()) == {"pass"}, found
-    assert len(found) == 20
+    assert len(found) == 26
 
 
 def test_clean_data_passes_every_check(parts):
@@ -142,6 +145,45 @@ def test_a_run_that_reports_its_validation_rows_fails(clean, parts):
 def test_a_run_that_scored_a_part_of_the_test_faces_fails(clean, parts):
     part = {name: clean.predictions[name][:100] for name in ("ids", "labels", "probabilities")}
     assert statuses(report.audit_run(rewrite(clean, **part), parts))["scored faces"] == "fail"
+
+
+def test_what_was_typed_into_the_scores_fails(clean, parts):
+    for change, named in (
+        ({"macro_f1": {"value": 0.9, "low": 0.8, "high": 1.0}}, "macro_f1"),
+        ({"confusion": np.eye(7).tolist()}, "confusion"),
+        ({"per_class": clean.scores["test"]["per_class"] | {"happy": {"f1": 0.9}}}, "f1 of happy"),
+    ):
+        scores = clean.scores | {"test": clean.scores["test"] | change}
+        storage.write_json(clean.folder / "scores.json", scores)
+        found = {f.check: f for f in report.audit_run(runs.load_run(clean.folder), parts)}
+        assert found["scores of test"].status == "fail"
+        assert found["scores of test"].figures["other"] == [named]
+        assert found["scores of validation"].status == "pass"
+    storage.write_json(clean.folder / "scores.json", clean.scores | {"best_epoch": 1})
+    found = {f.check: f for f in report.audit_run(runs.load_run(clean.folder), parts)}
+    assert found["epoch"].status == "fail" and "best in epoch 2" in found["epoch"].sentence
+
+
+def test_another_run_s_files_and_reversed_ids_fail(clean, parts, tmp_path):
+    with open(clean.folder / "model.keras", "ab") as file:
+        file.write(b" ")
+    found = {f.check: f for f in report.audit_run(runs.load_run(clean.folder), parts)}
+    assert found["files"].status == "fail" and "model.keras" in found["files"].sentence
+    reversed_ids = rewrite(clean, ids=clean.predictions["ids"][::-1])
+    found = statuses(report.audit_run(reversed_ids, parts))
+    assert found["labels"] == found["files"] == "fail"
+
+
+def test_an_older_run_with_another_run_s_model_fails(tmp_path, parts, model_file):
+    result = write_run(tmp_path / "run", parts)  # made-up answers, and no hashes
+    shutil.copy(model_file, result.folder / "model.keras")
+    found = {f.check: f for f in report.audit_run(result, parts)}
+    assert found["answers"].status == "fail"
+    test = parts["test"]
+    own = result.model().predict(test.images, verbose=0)
+    assert statuses(report.audit_run(rewrite(result, probabilities=own), parts))["answers"] == (
+        "pass"
+    )
 
 
 def test_a_run_with_an_unmeasured_monitor_fails(tmp_path, parts):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fer_lib import emotions, storage
 from fer_lib.data import catalogue, splits
+from fer_lib.data.datasets import fer2013
 from fer_lib.data.faces import Faces
 
 ALL = ("Training", "PublicTest", "PrivateTest")
@@ -251,7 +252,7 @@ def test_folders_are_kept_if_their_class_counts_are_right(
     with pytest.raises(FileNotFoundError, match="class counts differ"):
         catalogue.fetch_fer2013()
     assert not any(home(fer_home).rglob("*.png"))
-    monkeypatch.setattr(catalogue.fer2013, "FER2013_FOLDERS", counts)
+    monkeypatch.setattr(fer2013, "FER2013_FOLDERS", counts)
     assert catalogue.fetch_fer2013() == home(fer_home)
     assert sorted(path.name for path in home(fer_home).iterdir()) == ["test", "train"]
     assert len(list(home(fer_home).rglob("*.png"))) == 24

@@ -33,7 +33,7 @@ def emotions_of(faces):
     return [faces.label_set[label] for label in faces.classes]
 
 
-# drop_classes
+# drop
 
 
 def test_a_dropped_class_is_gone_from_the_labels_and_counted(rng):
@@ -43,7 +43,7 @@ def test_a_dropped_class_is_gone_from_the_labels_and_counted(rng):
         assert faces.label_set == emotions.FER7 and len(faces) == 14
         others = [e for e in emotions_of(loaded[split]) if e != "contempt"]
         assert emotions_of(faces) == others
-        assert len(faces.skipped) == 2 and "contempt left out by drop_classes" in faces.skipped[0]
+        assert len(faces.skipped) == 2 and "contempt left out by drop" in faces.skipped[0]
 
 
 def test_votes_lose_the_column_of_a_dropped_class(rng):
@@ -66,11 +66,11 @@ def test_one_class_left_is_an_error(rng):
 
 def test_load_dataset_drops_by_any_spelling_and_names_a_wrong_one():
     sizes = {"train": 70, "validation": 14, "test": 14}
-    loaded = catalogue.load_dataset("synthetic", drop_classes=["Anger", "DI"], **sizes)
+    loaded = catalogue.load_dataset("synthetic", drop=["Anger", "DI"], **sizes)
     assert loaded["train"].label_set == emotions.FER7[2:]
     assert len(loaded["train"]) == 50 and len(loaded["train"].skipped) == 20
     with pytest.raises(ValueError, match="Unknown emotion 'contemptt'.*did you mean 'contempt'"):
-        catalogue.load_dataset("synthetic", drop_classes="contemptt", **sizes)
+        catalogue.load_dataset("synthetic", drop="contemptt", **sizes)
 
 
 # mix

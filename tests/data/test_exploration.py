@@ -63,6 +63,24 @@ def test_planted_duplicates_are_counted_where_they_are():
     assert more["identical or near"]["test in train"] == 2
 
 
+def test_a_split_does_not_link_two_others_that_share_no_picture(monkeypatch):
+    def number(images):
+        """Neighbouring grey levels are near; groups are closed."""
+        levels = images[:, 0, 0].astype(int)
+        known = np.sort(np.unique(levels))
+        groups = np.cumsum(np.r_[0, np.diff(known) > 1])
+        return groups[np.searchsorted(known, levels)]
+
+    monkeypatch.setattr(exploration.duplicates, "near_duplicate_groups", number)
+    parts = {
+        split: Faces(np.full((1, 24, 24), level, np.uint8), np.zeros(1, int), ("a",))
+        for split, level in (("train", 10), ("validation", 12), ("test", 11))
+    }
+    counts = exploration.duplicate_counts(parts)["identical or near"]
+    assert counts["validation in train"] == 0
+    assert counts["test in train"] == counts["test in validation"] == 1
+
+
 def test_entropy_is_in_bits():
     votes = np.array([[10, 0, 0, 0], [5, 5, 0, 0], [1, 1, 1, 1]])
     assert np.allclose(exploration.vote_entropy(votes), [0, 1, 2])

@@ -147,9 +147,43 @@ def test_too_few_faces_for_all_classes_are_an_error(rng):
         splits.holdout(make(rng, 21), 0.1)
 
 
-def test_too_few_large_groups_are_an_error(rng):
-    with pytest.raises(ValueError, match="there are 4 groups"):
-        splits.holdout(make(rng, 140, groups=np.arange(140) // 35), 0.1)
+@pytest.mark.parametrize("subjects", [2, 3, 4, 5, 7, 9])
+def test_few_subjects_are_split_by_subject(rng, subjects):
+    groups = np.arange(7 * 6 * subjects) // 42
+    held = set()
+    for seed in range(6):
+        faces = make(rng, len(groups), groups=groups)
+        rest, part = splits.holdout(faces, 0.1, near_duplicates=True, seed=seed)
+        assert not set(rest.groups) & set(part.groups) and len(set(part.groups)) == 1
+        held |= set(part.groups)
+    assert len(held) > 1  # another seed holds out another subject
+
+
+def test_two_subjects_make_three_splits_and_a_warning_says_what_they_share(rng):
+    faces = make(rng, 280, groups=np.arange(280) // 140)
+    with pytest.warns(UserWarning, match="shows one subject only"):
+        parts = splits.split_by_usage(faces, "mine")
+    assert not set(parts["test"].groups) & set(parts["train"].groups)
+    assert parts["test"].name == "50 % of mine for test"
+
+
+def test_subjects_that_look_alike_stay_apart_where_joined_ones_could_not_be_split(rng):
+    one = rng.integers(0, 256, (1, 48, 48), dtype=np.uint8)
+    noise = rng.integers(0, 12, (7 * 20 * 2, 48, 48), dtype=np.uint8)
+    images = np.clip(one.astype(int) + noise, 0, 255).astype(np.uint8)
+    labels, groups = np.arange(280) % 7, np.arange(280) // 14
+    faces = Faces(images, labels, emotions.FER7, groups=groups)
+    parts = splits.split_by_usage(faces, "laboratory")
+    subjects = [set(faces.groups) for faces in parts.values()]
+    assert sum(map(len, subjects)) == len(set.union(*subjects)) == 20
+
+
+def test_a_class_that_is_there_to_test_but_not_to_train_gives_a_warning(rng):
+    labels = np.r_[np.arange(140) % 6, np.arange(14) % 7]
+    usage = np.repeat(["train", "test"], [140, 14])
+    images = rng.integers(0, 256, (154, 48, 48), dtype=np.uint8)
+    with pytest.warns(UserWarning, match=r"mine test has faces of neutral \(2\), of which .* none"):
+        splits.split_by_usage(Faces(images, labels, emotions.FER7, usage=usage), "mine")
 
 
 def test_class_count_table_has_a_row_per_class_and_a_column_per_split(rng):

@@ -4,14 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_lib import storage
 from fer_lib.emotions import FER7
 from fer_lib.evaluation import metrics
 from fer_lib.evaluation.significance import mcnemar
 from fer_lib.experiments import runs
 from fer_lib.experiments.comparison import (
+    by_test,
     comparable,
     compare_runs,
     ensemble,
+    pooled,
     reliability_of,
     rivals,
     same_faces,
@@ -101,7 +104,7 @@ def test_runs_are_compared_with_the_best_one(rivalling):
     table = compare_runs(rivalling, "good", resamples=200)
     assert table.index.tolist() == ["good", "bad", "same"]
     assert table.mark.tolist() == ["best", "differs", "not told apart"]
-    labels, answered, _ = same_faces(rivalling)
+    labels, answered, _, _ = same_faces(rivalling)
     p, only_it, only_best = mcnemar(labels, answered["bad"], answered["good"])
     assert table.loc["bad", ["only_it_right", "only_best_right"]].tolist() == [only_it, only_best]
     assert table.p["bad"] == p and table.p_holm["bad"] == pytest.approx(2 * p)
@@ -125,7 +128,7 @@ def test_runs_of_the_same_faces_are_put_side_by_side(tmp_path):
         write_run(tmp_path, seed=seed, answers=seed, validation=True)
     found = runs.find_runs(tmp_path)
     for split in ("test", "validation"):
-        labels, answers, label_set = same_faces(found, split)
+        labels, answers, label_set, _ = same_faces(found, split)
         assert list(answers) == list(found) and label_set == FER7
         for label, run in found.items():
             np.testing.assert_array_equal(answers[label], run.predictions["probabilities"])
@@ -192,3 +195,40 @@ def test_without_predictions_the_scores_tell_what_they_hold(tmp_path):
     assert name == f"as scored, ECE {value:.3f}" and table == run.scores["test"]["reliability"]
     del run.scores["test"]["reliability"]
     assert reliability_of(run) == {}
+
+
+def test_runs_that_know_groups_are_compared_by_them(rivalling):
+    alone = compare_runs(rivalling, "good", resamples=500)
+    for run in rivalling.values():
+        groups = np.arange(140) // 20
+        np.savez(run.folder / "predictions.npz", **run.predictions | {"groups": groups})
+    grouped = {label: runs.load_run(run.folder) for label, run in rivalling.items()}
+    table = compare_runs(grouped, "good", resamples=500)
+    assert table.p["bad"] > alone.p["bad"]  # seven people, not 140 faces
+    assert table.p["bad"] == pytest.approx(2 / 2**7)
+    assert len(np.unique(same_faces(grouped).groups)) == 7
+
+
+def test_runs_are_sorted_by_the_faces_that_they_report_on(tmp_path):
+    for seed in range(3):
+        write_run(tmp_path, seed=seed)
+    other = write_run(tmp_path, seed=3)
+    storage.write_json(other.folder / "scores.json", other.scores | {"test_name": "other faces"})
+    sets = by_test(runs.find_runs(tmp_path))
+    assert {name: len(of) for name, of in sets.items()} == {"synthetic test": 3, "other faces": 1}
+
+
+def test_folds_are_scored_together_by_their_people(tmp_path):
+    folds = {}
+    for fold in (1, 2, 3):
+        run = write_run(tmp_path, folds=3, fold=fold, answers=fold)
+        own = {"ids": run.predictions["ids"] + 1000 * fold, "groups": np.arange(140) // 20}
+        np.savez(run.folder / "predictions.npz", **run.predictions | own)
+        folds[str(fold)] = runs.load_run(run.folder)
+    scores, spread = pooled(folds, resamples=50)
+    assert scores["n"] == 420 and scores["groups"] == 21
+    each = [run.scores["test"]["accuracy"]["value"] for run in folds.values()]
+    assert scores["accuracy"]["value"] == pytest.approx(np.mean(each))
+    assert spread.accuracy.tolist() == pytest.approx([np.mean(each), np.std(each, ddof=1)])
+    with pytest.raises(ValueError, match="A face stands in the test set of two runs"):
+        pooled({"a": folds["1"], "b": folds["1"]})

@@ -120,7 +120,9 @@ def write_run(folder, data, experiment):
     environment = {split: {"sha256": part.content_hash} for split, part in data.items()}
     storage.write_json(folder / "experiment.json", dataclasses.asdict(experiment))
     storage.write_json(folder / "environment.json", {"data": environment})
-    storage.write_json(folder / "scores.json", {"test": {"per_class": dict.fromkeys(FER7)}})
+    of = {"n": 1, "accuracy": None, "macro_f1": None, "per_class": dict.fromkeys(FER7)}
+    scores = {"weights": "random start", "test_name": "test", "test": of, "validation": of}
+    storage.write_json(folder / "scores.json", scores)
     (folder / "model.keras").touch()
     return Run(folder)
 

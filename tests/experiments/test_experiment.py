@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_lib.data import catalogue
 from fer_lib.experiments import experiment
 from fer_lib.experiments.experiment import Experiment, from_notebook
 from fer_lib.models import attention, classifier
@@ -213,6 +214,9 @@ def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
 
 
 OTHERS = {
+    "classes": "boredom,pain",
+    "data_options": "size=96",
+    "train_fraction": 0.5,
     "auxiliary": "ferplus_soft",
     "attention": "se",
     "layer_decay": 0.5,
@@ -247,7 +251,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "results_dir"])
 def test_every_parameter_that_makes_the_result_changes_the_name(name):
-    default = Experiment(auxiliary="ferplus", mixing="cutmix", distill_from="a.tflite")
+    default = Experiment(
+        auxiliary="ferplus", mixing="cutmix", distill_from="a.tflite", folds=5, fold=1
+    )
     other = OTHERS[name] if name in OTHERS else getattr(default, name) + 1
     assert dataclasses.replace(default, **{name: other}).name != default.name
 
@@ -259,6 +265,53 @@ def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
     assert Experiment(**{name: 0.7}).name == Experiment().name
     read = {"mixing": "mixup", "distill_from": "a.tflite", "auxiliary": "ferplus"}
     assert Experiment(**{name: 0.7}, **read).name != Experiment(**read).name
+
+
+def test_options_of_the_data_set_are_passed_on(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(catalogue, "load_dataset", lambda name, **how: asked.update(how) or name)
+    options = "labels=rafdb drop=contempt,neutral size=96 colour=true on_error=skip"
+    this = Experiment(dataset="mine", classes="boredom,pain", data_options=options, split_seed=3)
+    assert this.load_data() == "mine"
+    assert asked == {
+        "labels": "rafdb",
+        "drop": "contempt,neutral",
+        "size": 96,
+        "colour": True,
+        "on_error": "skip",
+        "classes": "boredom,pain",
+        "split_seed": 3,
+    }
+    asked.clear()
+    this.load_data("ferplus")  # other labels of the same faces have options of their own
+    assert asked == {"split_seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("sise=96", "Unknown option of data_options 'sise'.*did you mean 'size'"),
+        ("size", "name=value with spaces between"),
+        ("size=48 size=96", "each name once"),
+    ],
+)
+def test_options_that_are_none_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Experiment(data_options=options)
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(1, 1), (5, 0), (5, 6), (0, 1)])
+def test_a_fold_that_is_none_is_refused(folds, fold):
+    with pytest.raises(ValueError, match="fold counts the folds from 1 to folds"):
+        Experiment(folds=folds, fold=fold)
+
+
+def test_folds_and_fractions_are_of_the_data_that_is_loaded():
+    few = "train=140 validation=35 test=35"
+    this = Experiment(dataset="synthetic", data_options=few, folds=3, fold=2, train_fraction=0.5)
+    data = this.load_data()
+    assert sum(map(len, data.values())) < 210 and 60 < len(data["test"]) < 80
+    assert data["train"].name.startswith("50 % of synthetic faces (not FER-2013), fold 2 of 3")
 
 
 def test_where_the_results_go_is_not_in_the_name():

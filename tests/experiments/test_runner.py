@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import shutil
+import socket
+import time
 
 import keras
 import numpy as np
@@ -13,7 +16,8 @@ import pytest
 from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.evaluation import calibration, metrics
-from fer_lib.experiments import runner, runs
+from fer_lib.experiments import locks, runner, runs
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.models import classifier
 from fer_lib.training import checkpoints, loop
 from support.finished_runs import experiment
@@ -48,6 +52,10 @@ def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
     assert written[0] == "experiment.json" and written[-1] == "scores.json"
     assert not (result.folder / "checkpoint").exists()
     assert result.folder.name == experiment("").name
+    hashed = {n: storage.file_hash(result.folder / n) for n in result.scores["files"]}
+    assert hashed == result.scores["files"] and set(hashed) >= {"model.keras", "predictions.npz"}
+    host = socket.gethostname()
+    assert not any(host in path.name for path in result.folder.glob("tensorboard/**/*"))
 
 
 def test_the_history_has_both_stages(finished):
@@ -425,3 +433,100 @@ def test_the_model_is_saved_after_its_calibration_and_before_its_test(
     monkeypatch.setattr(keras.Model, "save", saving)
     runner.run(experiment(tmp_path, epochs=1), tiny_faces)
     assert events[-4:] == ["validation", "save", "test", "validation"]
+
+
+def test_each_state_of_a_run_is_said_in_a_sentence(
+    finished, tiny_faces, tmp_path, monkeypatch, capsys
+):
+    result, _ = finished
+    again = experiment(result.folder.parent)
+    for faces in (None, tiny_faces):
+        assert runner.run(again, faces).folder == result.folder
+        assert f"Finished before: read from {result.folder}." in capsys.readouterr().out
+
+    def stop(folder, history, *rest):
+        save(folder, history, *rest)
+        raise KeyboardInterrupt
+
+    save = checkpoints.save
+    monkeypatch.setattr(checkpoints, "save", stop)
+    this = experiment(tmp_path)
+    with pytest.raises(runner.Stopped, match="Stopped after 1 finished epochs; the same") as caught:
+        runner.run(this, tiny_faces)
+    assert caught.value._render_traceback_() == [str(caught.value)]  # all that a notebook shows
+    folder = tmp_path / this.name
+    left = folder / "figures" / ".0a1b2c3d.loss.png"  # of a process that was killed
+    left.parent.mkdir()
+    left.touch()
+    monkeypatch.setattr(checkpoints, "save", save)
+    capsys.readouterr()
+    assert runner.run(this, tiny_faces).finished and not left.exists()
+    assert f"Going on at epoch 2 of 2 in {folder}." in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == FILES
+
+
+def test_a_second_process_is_refused_while_the_first_one_trains(tiny_faces, tmp_path, tiny):
+    this = experiment(tmp_path)
+    lock = locks.Lock(tmp_path / this.name / "run.lock")
+    lock.path.parent.mkdir()
+    assert lock.acquire()
+    with pytest.raises(RuntimeError, match=f"is being written by process {os.getpid()} on"):
+        runner.run(this, tiny_faces)
+    lock.release()
+
+
+def test_a_folder_that_is_removed_ends_the_training(tiny_faces, tmp_path, tiny, monkeypatch):
+    this = experiment(tmp_path)
+
+    def fit(*arguments, **options):
+        shutil.rmtree(tmp_path / this.name)
+        time.sleep(30)
+
+    monkeypatch.setattr(locks, "BEAT", 0.05)
+    monkeypatch.setattr(loop, "fit", fit)
+    with pytest.raises(RuntimeError, match="was removed, or another process took it over"):
+        runner.run(this, tiny_faces)
+
+
+def test_faces_that_do_not_fit_are_refused_before_training(tiny_faces, tmp_path, tiny):
+    missing = {split: tiny_faces[split] for split in ("train", "test")}
+    with pytest.raises(ValueError, match="validation is missing"):
+        runner.run(experiment(tmp_path), missing)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_passed_in_faces_is_called_by_their_name_and_says_that_they_are_not_kept(
+    tiny_faces, tmp_path, tiny, monkeypatch
+):
+    monkeypatch.setattr(loop, "fit", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(catalogue, "resolve_auto", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.run(experiment(tmp_path, dataset="auto"), tiny_faces)
+    (folder,) = tmp_path.iterdir()
+    begun = runs.load_run(folder)
+    assert begun.experiment.dataset == "given: synthetic" and "given" in folder.name
+    with pytest.raises(ValueError, match="faces that were passed in .*pass the same ones in again"):
+        begun.experiment.load_data()
+
+
+@pytest.fixture
+def nothing_at_hand(monkeypatch):
+    """A machine without data and ImageNet's weights; our own face model is there as always."""
+    told = {"auto": ("synthetic", "Synthetic faces.")}
+    monkeypatch.setattr(catalogue, "resolve_auto", lambda: told["auto"])
+    monkeypatch.setattr(runner, "resolve_auto", lambda *network: ("fer", "The face model."))
+
+
+def test_a_demonstration_never_starts_from_the_face_model(nothing_at_hand):
+    resolved, notices = runner.resolve(Experiment())
+    assert (resolved.dataset, resolved.weights) == ("synthetic", None)
+    assert resolved.backbone == runner.DEMO and runner.DEMO in notices[-1]
+    assert "RANDOM START" in notices[-1]
+
+
+def test_a_network_that_was_asked_for_stays(nothing_at_hand):
+    for asked in (Experiment(dataset="synthetic"), Experiment(attention="se")):
+        resolved, notices = runner.resolve(asked)
+        assert (resolved.backbone, resolved.weights) == (runner.BACKBONE, None)
+    real = Experiment(dataset="fer2013")
+    assert runner.resolve(real)[0].weights == "fer"

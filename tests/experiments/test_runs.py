@@ -3,14 +3,12 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from fer_lib import storage
 from fer_lib.data import synthetic
 from fer_lib.experiments import runs
 from fer_lib.experiments.experiment import Experiment
-from fer_lib.experiments.runs import PUBLISHED, publish
 from support.finished_runs import write_run
 
 
@@ -181,39 +179,42 @@ def test_a_run_saves_its_figures_with_it(tmp_path):
     assert names == {"curves.png", "curves.pdf"}
 
 
-def test_published_copies_hold_what_a_report_needs_and_no_model_or_face(tmp_path):
-    result = write_run(tmp_path / "runs")
-    storage.write_json(result.folder / "environment.json", {"python": "3"})
-    (result.folder / "model.keras").write_bytes(b"weights")
-    (copy,) = publish([result.folder], tmp_path / "figures" / "runs")
-    assert sorted(path.name for path in copy.iterdir()) == sorted(PUBLISHED)
-    assert runs.load_run(copy).experiment == dataclasses.replace(
-        result.experiment, results_dir="runs"
-    )
-    table = runs.runs_table(tmp_path / "runs")
-    pd.testing.assert_frame_equal(runs.runs_table(tmp_path / "figures" / "runs"), table)
-    assert publish([result.folder], copy.parent) == [copy]  # the same again changes nothing
+DAMAGES = ["", "{", "{}", "[]", "null", '"text"', "\x00" * 40]
 
 
-def test_other_scores_are_not_published_over(tmp_path):
-    result = write_run(tmp_path / "runs")
-    storage.write_json(result.folder / "environment.json", {})
-    (copy,) = publish([result.folder], tmp_path / "copies")
-    storage.write_json(result.folder / "scores.json", result.scores | {"best_epoch": 3})
-    with pytest.raises(FileExistsError, match="holds other scores"):
-        publish([result.folder], tmp_path / "copies")
-    assert storage.read_json(copy / "scores.json")["best_epoch"] == 2
+@pytest.mark.parametrize("name", ["scores.json", "experiment.json", "history.csv"])
+@pytest.mark.parametrize("content", DAMAGES)
+def test_a_damaged_run_is_named_and_the_others_are_listed(tmp_path, name, content):
+    whole, broken = write_run(tmp_path), write_run(tmp_path, seed=1)
+    if (name, content) == ("experiment.json", "{}"):
+        content = '{"epochs": "many"}'  # an empty one is an experiment at its defaults
+    (broken.folder / name).write_text(content)
+    with pytest.warns(UserWarning, match=f"{broken.folder.name}/{name}"):
+        assert [run.folder for run in runs.find_runs(tmp_path).values()] == [whole.folder]
+    table = runs.runs_table(tmp_path).set_index("run")
+    assert table.state[whole.folder.name] == "finished"
+    assert table.state[broken.folder.name].startswith("damaged: ")
+    assert name in table.state[broken.folder.name]
+    assert len(runs.summary_table(table.reset_index())) == 2
 
 
-def test_a_run_is_not_published_over_itself(tmp_path):
-    result = write_run(tmp_path, results_dir="elsewhere")
-    with pytest.raises(ValueError, match="can not be its own copy: give another folder"):
-        publish([result.folder], tmp_path)
-    assert runs.load_run(result.folder).experiment.results_dir == "elsewhere"
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x00" * 100])
+def test_damaged_predictions_and_models_are_named(tmp_path, content):
+    result = write_run(tmp_path)
+    for name, read in (("predictions.npz", lambda run: run.predictions),):
+        (result.folder / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            read(runs.load_run(result.folder))
 
 
-def test_an_unfinished_run_is_not_published(tmp_path):
-    result = write_run(tmp_path / "runs", finished=False)
-    with pytest.raises(FileNotFoundError, match="is not finished"):
-        publish([result.folder], tmp_path / "copies")
-    assert not (tmp_path / "copies").exists()
+def test_two_runs_of_one_name_are_both_listed(tmp_path):
+    first, second = (write_run(tmp_path / place, answers=n) for n, place in enumerate("ab"))
+    found = runs.find_runs(tmp_path)
+    assert {run.folder for run in found.values()} == {first.folder, second.folder}
+    assert sorted(name.rpartition("/")[2] for name in found) == ["a", "b"]
+    assert len(runs.runs_table(tmp_path)) == 2
+
+
+def test_a_run_shows_itself_in_a_line(tmp_path):
+    assert repr(write_run(tmp_path)).endswith(", finished)")
+    assert "not finished" in repr(write_run(tmp_path, seed=1, finished=False))

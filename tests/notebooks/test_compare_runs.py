@@ -31,7 +31,8 @@ def compare(folder, results_dir):
 def test_runs_with_predictions_are_tested_against_the_best(written, tmp_path):
     printed, figures, names, notebook = compare(tmp_path, written)
     assert names == ALWAYS | {"reliability", "roc", "precision_recall"} and figures == 9
-    assert not printed
+    assert "No " not in printed
+    assert "4 finished runs" in printed
     for part in ("p_holm", "macro_f1_sd", "roc_auc", "not told apart"):
         assert part in notebook
 
@@ -41,4 +42,5 @@ def test_runs_with_predictions_are_tested_against_the_best(written, tmp_path):
 def test_published_runs_are_drawn_and_say_what_they_can_not_tell(tmp_path):
     printed, figures, names, _ = compare(tmp_path, ROOT / "figures" / "runs")
     assert ALWAYS <= names <= ALWAYS | {"reliability"} and figures == len(names)
+    assert (tmp_path / "figures" / "results.tex").read_text().startswith("\\begin{tabular}")
     assert "No ROC" in printed and "No test between runs" in printed

@@ -60,8 +60,8 @@ def test_an_experiment_runs_in_the_folder_of_the_notebooks(tmp_path, tiny_in_ker
     (result,) = find_runs(results).values()
     assert result.scores["test"]["n"] == len(result.predictions["ids"]) > 0
     names = {figure.stem for figure in (result.folder / "figures").glob("*.png")}
-    assert names == {"loss", "accuracy", "confusion", "confusion_counts", "class_f1", "mistakes"}
-    assert "random start" in output.read_text() and "PublicTest" in output.read_text()
+    assert names == {"curves", "confusion", "confusion_counts", "class_f1", "mistakes"}
+    assert "random weights" in output.read_text() and "PublicTest" in output.read_text()
 
     figures = tmp_path / "figures"
     compare = ROOT / "notebooks" / "compare_runs.ipynb"

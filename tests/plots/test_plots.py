@@ -72,6 +72,7 @@ DRAW = {
     "plot_scores": lambda **k: plots.plot_scores(SCORES, **k),
     "plot_emotion_areas": lambda **k: plots.plot_emotion_areas(SERIES, **k),
     "plot_emotion_strip": lambda **k: plots.plot_emotion_strip(SERIES, **k),
+    "plot_lane": lambda **k: plots.plot_lane(SERIES, **k),
     "plot_transitions": lambda **k: plots.plot_transitions(FOLLOWS, **k),
     "plot_gaps": lambda **k: plots.plot_gaps([GAP], **k),
     **DRAW_DATA,
@@ -92,7 +93,7 @@ def lines(ax):
 
 
 def test_every_plot_function_is_covered_here():
-    assert set(DRAW) == {name for name in vars(plots) if name.startswith("plot_")}
+    assert set(DRAW) == {name for name in dir(plots) if name.startswith("plot_")}
 
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)

@@ -1,4 +1,4 @@
-"""Figures over time: areas in the emotions' colours, the strip's values, and transitions."""
+"""Figures over time: lanes and areas in the emotions' colours, the strip, and transitions."""
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,10 @@ from fer_lib.emotions import COLOURS
 
 SERIES = pd.DataFrame(
     {"happy": [0.7, np.nan, 0.2], "sad": [0.3, np.nan, 0.8]}, index=pd.Index([0.0, 1, 3])
+)
+EPISODES = pd.DataFrame(
+    [[1, "happy", 0.0, 0.0, 1.0, 0.7], [1, "sad", 3.0, 3.0, 4.0, 0.8]],
+    columns=["face", "emotion", "onset", "apex", "offset", "peak"],
 )
 FOLLOWS = pd.DataFrame([[0, 2], [1, 0]], index=["happy", "sad"], columns=["happy", "sad"])
 
@@ -37,14 +41,49 @@ def test_transitions_are_written_from_rows_to_columns():
     assert ax.get_ylabel() == "from" and ax.get_xlabel() == "to"
 
 
-def test_the_figure_of_a_video_holds_all_three_and_is_not_pyplot_s():
-    figure = plots.timeline_figure(SERIES, FOLLOWS, title="clip")
-    assert len(figure.axes) == 3 and not pyplot.get_fignums()
-    plots.timeline_figure(SERIES.iloc[:0], FOLLOWS * 0)  # a video without frames
-    plots.timeline_figure(SERIES.iloc[:1], FOLLOWS * 0)
+def test_the_strip_says_what_its_colours_mean():
+    ax = plots.plot_emotion_strip(SERIES)
+    ax.figure.canvas.draw()
+    (bar,) = ax.child_axes
+    assert bar.get_ylabel() == "probability" and bar.get_ylim() == (0, 1)
+
+
+def test_a_lane_is_as_high_as_the_leading_emotion_s_probability_and_empty_in_a_gap():
+    ax = plots.plot_lane(SERIES, EPISODES)
+    happy, sad = ax.patches
+    for patch, values, name in (
+        (happy, [0.7, np.nan, np.nan], "happy"),
+        (sad, [np.nan, np.nan, 0.8], "sad"),
+    ):
+        np.testing.assert_array_equal(patch.get_data().values, values)
+        assert patch.get_facecolor() == to_rgba(COLOURS[name])
+    np.testing.assert_array_equal(happy.get_data().edges, [0, 1, 3, 4.5])
+    assert [text.get_text() for text in ax.texts] == ["happy", "sad"]
+    marks = [line for line in ax.lines if line.get_marker() == "v"]
+    assert [float(line.get_xdata()[0]) for line in marks] == [0, 3]
+    plots.plot_lane(SERIES.iloc[:0])
+    plots.plot_lane(SERIES.iloc[:1])
+
+
+def test_the_figure_of_a_video_has_a_lane_per_person_and_is_not_pyplot_s():
+    figure = plots.timeline_figure({7: SERIES, 3: SERIES}, EPISODES, title="clip")
+    assert [ax.get_ylabel() for ax in figure.axes] == ["person 7", "person 3"]
+    assert not pyplot.get_fignums()
+    figure = plots.timeline_figure({1: SERIES}, EPISODES, FOLLOWS)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["person 1", "from"]
+    crowd = plots.timeline_figure(dict.fromkeys(range(20), SERIES), EPISODES)
+    assert len(crowd.axes) == 12 and "8 people who were seen less" in crowd.axes[0].get_title(
+        "left"
+    )
+
+
+def test_a_video_without_a_face_says_so():
+    figure = plots.timeline_figure({}, EPISODES.iloc[:0])
+    assert not figure.axes and "No face was found" in figure.texts[0].get_text()
 
 
 def test_the_same_figure_is_saved_as_the_same_bytes(tmp_path):
     for name in "ab":
-        plots.save_figure(plots.timeline_figure(SERIES, FOLLOWS), tmp_path / name, ["png"])
+        figure = plots.timeline_figure({1: SERIES}, EPISODES, FOLLOWS)
+        plots.save_figure(figure, tmp_path / name, ["png"])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

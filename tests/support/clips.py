@@ -80,6 +80,8 @@ def write_clip(path, pictures, rate=25, *, codec="mjpeg", times=None, offset=0, 
         stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if codec == "libx264":
+            stream.options = {"preset": "ultrafast"}
         if path.suffix != ".avi":
             stream.codec_context.time_base = Fraction(1, 1000)
         tone = sound and container.add_stream(sound, rate=16000, layout="mono")

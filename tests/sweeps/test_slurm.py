@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from fer_lib import storage
-from fer_lib.sweeps import locks, points, slurm
+from fer_lib.experiments import locks
+from fer_lib.sweeps import points, slurm
 from fer_lib.sweeps.grid import make_grid
 from fer_lib.sweeps.local import run
 from fer_lib.sweeps.points import prepare

@@ -73,15 +73,48 @@ def test_the_summary_shares_out_the_time():
     assert never["episodes"] == 0 and never["share"] == 0 and np.isnan(never["mean_duration"])
 
 
-def test_the_series_is_the_mean_of_the_faces_and_empty_without():
-    faces = table({1: "h-", 2: "s--"})
-    series = episodes.emotion_series(faces)
+def test_a_series_is_of_one_face_and_the_mean_of_all_only_on_wish():
+    faces = table({1: "h-", 2: "ss"})
+    np.testing.assert_allclose(episodes.emotion_series(faces).iloc[0], [0.25, 0.5, 0.25])
+    series = episodes.emotion_series(faces, "mean")
     np.testing.assert_allclose(series.iloc[0], [0.375, 0.375, 0.25])
-    assert series.iloc[1].isna().all() and series.index.tolist() == [0, 0.1, 0.2]
-    one = episodes.emotion_series(faces, face=2)
-    np.testing.assert_allclose(one.iloc[0], [0.25, 0.5, 0.25])
+    one = episodes.emotion_series(faces, face=1)
+    assert one.iloc[1].isna().all() and one.index.tolist() == [0, 0.1]
     with pytest.raises(ValueError, match=r"face must be a face of the table \(1, 2\); got 3"):
         episodes.emotion_series(faces, face=3)
+    two = pd.concat([faces, faces.assign(source="w")])
+    with pytest.raises(ValueError, match="must be of one video"):
+        episodes.emotion_series(two)
+
+
+def test_faces_of_two_videos_do_not_mix():
+    first, second = table({1: "hhss"}), table({1: "nnnn"}).assign(source="w")
+    found = episodes.episodes(pd.concat([first, second], ignore_index=True))
+    assert found[["source", "emotion"]].values.tolist() == [
+        ["v", "happy"],
+        ["v", "sad"],
+        ["w", "neutral"],
+    ]
+    assert episodes.transitions(pd.concat([second, first])).to_numpy().sum() == 1
+
+
+def test_seldom_frames_do_not_make_each_an_episode():
+    assert len(episodes.episodes(table({1: "hhhss"}, rate=0.5))) == 2
+
+
+def test_lanes_are_of_the_most_seen_first_and_of_transitions_only_where_there_are_many():
+    series, found, follows = episodes.lanes(table({1: "hh", 2: "ssss"}))
+    assert list(series) == [2, 1] and len(found) == 2 and follows is None
+    assert episodes.lanes(table({1: "hhss" * 12}))[2].to_numpy().sum() == 23
+    assert episodes.lanes(table({1: "--"}))[0] == {}
+
+
+def test_elan_gets_a_tier_per_person_and_times_that_it_reads(tmp_path):
+    episodes.save_elan(table({1: "hhhhs", 2: "-ssss"}, rate=0.001), tmp_path / "e.txt")
+    rows = pd.read_csv(tmp_path / "e.txt", sep="\t")
+    assert list(rows) == ["tier", "begin", "end", "annotation"]
+    assert rows.iloc[0].tolist() == ["person 1", "00:00:00.000", "01:06:40.000", "happy"]
+    assert rows["tier"].tolist() == ["person 1"] * 2 + ["person 2"]
 
 
 def test_long_series_are_averaged():
@@ -93,10 +126,8 @@ def test_long_series_are_averaged():
 @pytest.mark.parametrize("text", ["---", "-"])
 def test_a_video_without_faces_has_no_episodes(text):
     empty = table({1: text})
-    assert episodes.episodes(empty).empty and list(episodes.episodes(empty))[:2] == [
-        "face",
-        "emotion",
-    ]
+    found = episodes.episodes(empty)
+    assert found.empty and list(found)[:3] == ["source", "face", "emotion"]
     assert episodes.transitions(empty).to_numpy().sum() == 0
     assert episodes.summary(empty)["seconds"].sum() == 0
     assert episodes.emotion_series(empty).isna().all(axis=None)

@@ -365,6 +365,160 @@ def test_auto_says_once_that_it_came_to_haar(tmp_path, predictor):
     assert len(caught) == 1
 
 
+def test_everything_that_holds_a_photo_gives_the_same_faces(tmp_path, predictor):
+    image = picture((30, 100), (200, 50))
+    path = save(tmp_path / "two.png", image)
+    wanted = recognise(path, predictor, detector="squares").drop(columns="source")
+    for source in (str(path), image, Image.fromarray(image), path.read_bytes(), [image]):
+        table = recognise(source, predictor, detector="squares")
+        name = str(path) if isinstance(source, str) else "picture 1"
+        assert table["source"].tolist() == [name] * 2
+        pd.testing.assert_frame_equal(table.drop(columns="source"), wanted)
+        assert table.attrs["read"] == 1
+
+
+@pytest.mark.realdata
+def test_noise_of_the_size_of_a_face_is_never_sure(tmp_path, shared, fer_home):
+    (fer_home / "weights").mkdir(parents=True)
+    network = shared / "peers" / "yunet_n_640_640.onnx"
+    (fer_home / "weights" / yunet.YUNET.name).symlink_to(network)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    table = recognise(noise, Predictor(0.83), detector="yunet")
+    assert table["unsure"].tolist() == [True] and np.isnan(table["detection_score"][0])
+    assert "no face found" in table["note"][0]
+    assert "unsure" in face_table.screen_table(table)
+    marked = annotate(noise[..., None].repeat(3, axis=2), table)
+    sure = annotate(noise[..., None].repeat(3, axis=2), table.assign(unsure=False))
+    assert (marked != sure).any()
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "+a.png", "@b.png", "-c.png"])
+def test_no_cell_is_a_formula(tmp_path, predictor, monkeypatch, name):
+    save(tmp_path / name, picture())
+    (tmp_path / f"{name}.jpg").write_text("no photo")
+    monkeypatch.chdir(tmp_path)
+    table = recognise([name, f"{name}.jpg"], predictor, detector="squares")
+    assert table["source"].tolist() == [f"./{name}", f"./{name}.jpg"]
+    assert table["note"][1].startswith(f"./{name}.jpg cannot be read")
+
+
+def test_control_characters_are_escaped(tmp_path, predictor):
+    try:
+        path = save(tmp_path / "a\nb\x1b[31m.png", picture())
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    table = recognise(path, predictor, detector="squares")
+    assert table["source"][0].endswith(r"a\nb\x1b[31m.png")
+
+
+def test_the_largest_face_and_faces_of_a_size_can_be_asked_for(tmp_path, predictor):
+    image = picture((30, 100))
+    image[20:80, 200:260] = 230
+    asked = {"detector": "squares"}
+    assert recognise(image, predictor, largest=True, **asked)["width"].tolist() == [60]
+    assert recognise(image, predictor, min_face=50, **asked)["width"].tolist() == [60]
+    assert recognise(image, predictor, min_score=0.95, **asked)["note"].tolist() == [
+        "no face found"
+    ]
+
+
+def test_what_was_searched_of_a_large_photo_is_noted(tmp_path, predictor):
+    image = picture((300, 300), height=1300, width=2000, side=400)
+    table = recognise(image, predictor, detector="squares")
+    assert table["note"].tolist() == ["searched at 640 pixels a side for faces of 16 and more"]
+    table = recognise(image, predictor, detector="squares", search_size=1000, min_face=40)
+    assert table["note"].tolist() == ["searched at 1,000 pixels a side for faces of 40 and more"]
+    assert table["width"][0] == pytest.approx(400, abs=4)
+
+
+def test_boxes_of_a_photo_that_was_read_at_half_its_size_are_those_of_the_file(
+    tmp_path, predictor, monkeypatch
+):
+    from fer_lib.vision import pictures
+
+    path = save(tmp_path / "a.jpg", picture((400, 200), height=1000, width=1600, side=200))
+    wanted = recognise(path, predictor, detector="squares")
+    monkeypatch.setattr(pictures, "REDUCE_ABOVE", 500_000)
+    table = recognise(path, predictor, detector="squares", annotated=tmp_path / "out")
+    box = ["x", "y", "width", "height"]
+    np.testing.assert_allclose(table[box].astype(int), wanted[box].astype(int), atol=6)
+    assert "read at 1/2 of its size" in table["note"][0]
+    assert Image.open(tmp_path / "out" / "a.jpg").size == (800, 500)
+
+
+class Stops(Predictor):
+    """Is interrupted at the n-th photo."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def __repr__(self):
+        return "stops"
+
+    def predict(self, images):
+        if len(self.batches) == self.at:
+            raise KeyboardInterrupt
+        return super().predict(images)
+
+
+def test_stopped_work_goes_on_by_the_same_call(tmp_path):
+    for number in range(9):
+        save(tmp_path / "in" / f"{number}.png", picture((10, 10 * number)))
+    (tmp_path / "in" / "3.png").write_text("no photo")
+    options = {"detector": "squares"}
+    wanted = recognise(tmp_path / "in", Stops(-1), **options)
+    options |= {"out": tmp_path / "t.csv", "annotated": tmp_path / "marked"}
+    with pytest.raises(KeyboardInterrupt, match="6 of 9 photographs are done and kept; the same"):
+        recognise(tmp_path / "in", Stops(5), **options)
+    assert not (tmp_path / "t.csv").exists()
+    again = Stops(-1)
+    table = recognise(tmp_path / "in", again, **options)
+    assert len(again.batches) == 3
+    pd.testing.assert_frame_equal(table, wanted)
+    assert table.attrs["read"] == 8
+    assert sorted(os.listdir(tmp_path / "marked")) == [f"{n}.jpg" for n in range(9) if n != 3]
+    assert {name for name in os.listdir(tmp_path) if name != "fer_home"} == {
+        "in",
+        "marked",
+        "t.csv",
+    }
+
+
+def test_a_stop_without_a_table_says_that_nothing_is_kept(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", picture((10, 10)))
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 photographs are done; only a file"):
+        recognise(tmp_path, Stops(1), detector="squares")
+
+
+def test_files_of_others_in_the_folder_of_copies_are_safe(tmp_path, predictor):
+    path = save(tmp_path / "a.png", picture((10, 10)))
+    save(tmp_path / "out" / "mine.jpg", picture())
+    with pytest.raises(FileExistsError, match="new or an empty folder"):
+        recognise(path, predictor, detector="squares", annotated=tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == ["mine.jpg"]
+
+
+def test_photos_side_by_side_come_in_their_order(tmp_path, predictor, monkeypatch):
+    from fer_lib.vision import photos as module
+
+    for number in range(25):
+        save(tmp_path / f"{number:02}.png", picture((10, 5 * number)))
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    table = recognise(tmp_path, predictor, detector="squares")
+    assert table["y"].tolist() == [5 * number for number in range(25)]
+
+
+def test_the_screen_tells_a_long_table_in_a_few_lines(tmp_path, predictor):
+    (tmp_path / "bad.png").write_text("no photo")
+    table = recognise([picture((10, 10))] * 45 + [tmp_path / "bad.png"], predictor,
+                      detector="squares")  # fmt: skip
+    text = face_table.screen_table(table)
+    assert "46 photographs, 45 faces in 45 of them, none in 0, 1 not read." in text
+    assert "angry 100%" in text and "bad.png cannot be read" in text and text.count("\n") < 8
+
+
 # Tables
 
 

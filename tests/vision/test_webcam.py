@@ -86,21 +86,39 @@ def test_the_window_shows_boxes_bars_and_numbers(session):
     session.run(frames(), window)
     assert len(window.shown) == 10
     shown = window.shown[-1]
-    assert shown.shape[0] == 240 and shown.shape[1] > 320
+    assert shown.shape == (240, 320, 3)  # no column beside the camera's picture
     rows = session.recogniser.step(frames()[-1][1], 1.0)
-    for row in rows:  # the box's left edge is in the colour of its emotion
+    for row in rows:  # the box's lower edge is in the colour of its emotion
         colour = np.array([int(COLOURS[row["emotion"]][i : i + 2], 16) for i in (1, 3, 5)])
-        assert (shown[row["y"] + 30, row["x"]] == colour).all()
-    bars = shown[:, 320:].reshape(-1, 3)
-    for emotion in FER7:  # each emotion has a bar
-        colour = [int(COLOURS[emotion][i : i + 2], 16) for i in (1, 3, 5)]
-        assert (bars == colour).all(axis=1).any(), emotion
+        edge = shown[row["y"] + row["height"] - 1, row["x"] : row["x"] + row["width"]]
+        assert (edge == colour).all(axis=1).any()
+
+
+def marked(shown, colour):
+    values = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return (shown == values).all(axis=2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 640), (720, 1280), (1080, 1920)])
+def test_four_faces_have_all_their_bars_beside_them(height, width):
+    rows = []
+    for face in range(4):
+        row = {"face": face + 1, "x": width * (2 * face + 1) // 9, "y": height // 3}
+        row |= {"width": width // 12, "height": width // 10, "unsure": False, "emotion": "happy"}
+        rows.append(row | dict.fromkeys(FER7, 0.1) | {"happy": 0.4})
+    shown = webcam.draw(np.zeros((height, width, 3), np.uint8), rows, FER7)
+    assert shown.shape == (height, width, 3)
+    for emotion in set(FER7) - {"happy", "neutral"}:  # writing is grey in places
+        columns = np.flatnonzero(marked(shown, COLOURS[emotion]).any(axis=0))
+        assert 1 + (np.diff(columns) > 3).sum() == 4, emotion  # one bar by each face
+    rows = np.flatnonzero(marked(shown, COLOURS["sad"]).any(axis=1))
+    assert rows.max() - rows.min() + 1 >= height / 70  # a bar, and so its name, can be read
 
 
 def test_a_bar_is_as_long_as_its_probability():
     row = {"face": 1, "x": 0, "y": 0, "width": 90, "height": 90, "unsure": False}
     row |= {"emotion": "happy", "happy": 1.0, "sad": 0.5}
-    shown = webcam.draw(np.zeros((480, 640, 3), np.uint8), [row], ("happy", "sad"))[:, 640:]
+    shown = webcam.draw(np.zeros((480, 640, 3), np.uint8), [row], ("happy", "sad"))[:, 95:]
 
     def longest(emotion):
         colour = [int(COLOURS[emotion][i : i + 2], 16) for i in (1, 3, 5)]
@@ -141,6 +159,14 @@ def test_s_keeps_what_is_shown_and_nothing_else_is_kept(session, tmp_path):
     session.run(frames(), window)
     assert len(session.written) == len(files(tmp_path)) == 2  # two in one second as well
     np.testing.assert_array_equal(np.asarray(Image.open(session.written[0])), window.shown[2])
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_recorded_boxes_are_of_the_camera_s_own_picture(tmp_path, mirror):
+    recogniser = Recogniser(clips.Bands(), detector="frames")
+    session = Session(recogniser, folder=tmp_path, mirror=mirror)
+    session.run([(n / 25, clips.picture((20, 40))) for n in range(6)], Window({1: "r", 4: "m"}))
+    assert pd.read_csv(session.written[0])["x"].tolist() == [20] * 5
 
 
 def test_r_records_a_table_until_r(session, tmp_path):
@@ -208,7 +234,7 @@ def test_windows_are_known_by_the_build(line, has):
 def test_no_camera_is_said_and_the_window_closed(monkeypatch):
     window = Window()
     monkeypatch.setattr(webcam, "open_window", lambda title: window)
-    with pytest.raises(ValueError, match="Camera 77 can not be opened: is one connected"):
+    with pytest.raises(ValueError, match="Camera 77 cannot be opened: is one connected"):
         show_webcam(clips.Bands(), 77, detector="frames")
     assert window.closed
 

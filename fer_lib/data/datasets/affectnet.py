@@ -4,29 +4,24 @@ from fer_lib import emotions
 from fer_lib.data.datasets.cards import Card, Dataset
 from fer_lib.data.datasets.image_sets import load_files
 from fer_lib.data.readers.class_folders import class_entries, class_files
+from fer_lib.data.readers.labels import Labels
 
-CODES = dict(
-    zip(
-        "01234567",
-        ("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
-        strict=True,
-    )
-)
+_LABELS = Labels(scheme="affectnet")
 
 
-def load_affectnet(*, on_error="raise", split_seed=0, size=48):
+def load_affectnet(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load AffectNet's class folders, named by emotion or by number (0 neutral … 7 contempt).
 
     AffectNet's test faces are not public: what is reported is its validation split, and 10 % of
     the training faces are held out for validation. See `load_files` for the arguments and what is
     returned.
     """
-    options = {"on_error": on_error, "split_seed": split_seed, "size": size}
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
     return load_files("affectnet", AFFECTNET.card, _find, **options)
 
 
 def _find(names, load):
-    found = class_files(names, CODES)
+    found = class_files(names, _LABELS)
     return class_entries(found, emotions.smallest_label_set(e for _, _, e in found)), []
 
 

@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from fer_lib import emotions
 from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.datasets.image_sets import images, load_files
-from fer_lib.data.readers.class_folders import SPLIT_FOLDERS, class_entries, class_files
+from fer_lib.data.readers import names as reading
+from fer_lib.data.readers.class_folders import class_entries, class_files
 from fer_lib.data.readers.image_files import Entry
 
 TABLE = "_classes.csv"
@@ -19,7 +20,7 @@ TABLE = "_classes.csv"
 _COPY = re.compile(r"\.rf\.[0-9A-Za-z]+$")
 
 
-def load_facerec2(*, on_error="raise", split_seed=0, size=48):
+def load_facerec2(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load a Roboflow export from FER_HOME/datasets/facerec2.
 
     Both forms are known: "Folder" (`train/<class>/x.jpg`, also `valid` and `test`) and
@@ -30,6 +31,7 @@ def load_facerec2(*, on_error="raise", split_seed=0, size=48):
         on_error: `"raise"`, or `"skip"` to drop files and rows that cannot be used.
         split_seed: Seed of the faces held out where the export lacks a split.
         size: Height and width in pixels that the images are resized to.
+        colour: Whether to read colour.
 
     Returns:
         Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
@@ -38,9 +40,8 @@ def load_facerec2(*, on_error="raise", split_seed=0, size=48):
         FileNotFoundError: If it is not on disk; `fetch_facerec2` downloads it.
         ValueError: If rows do not have just one class, or files cannot be read.
     """
-    return load_files(
-        "facerec2", FACEREC2.card, _find, on_error=on_error, split_seed=split_seed, size=size
-    )
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
+    return load_files("facerec2", FACEREC2.card, _find, **options)
 
 
 def fetch_facerec2(workspace, project, version, *, form="folder"):
@@ -128,7 +129,7 @@ def _table_entries(table, names, load):
         )
     classes = [emotions.canonical(name) for name in header[1:]]
     folder, known = PurePosixPath(table).parent, set(names)
-    split = SPLIT_FOLDERS.get(folder.name.lower(), "")
+    split = reading.split_of(folder.name)
     for number, line in enumerate(lines[1:], start=1):
         fields, where = [field.strip() for field in line], f"{table} row {number}"
         name = (folder / fields[0]).as_posix()

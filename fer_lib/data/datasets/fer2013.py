@@ -53,7 +53,7 @@ def load_fer2013(*, on_error="raise", split_seed=0):
         ValueError: If rows cannot be read.
     """
     folder = home("fer2013")
-    if not has_data(folder):
+    if not sources.holds_data(folder):
         folder = fetch_fer2013()
     faces = sources.read(folder, on_error=on_error)
     if difference := _differences(faces):
@@ -63,15 +63,6 @@ def load_fer2013(*, on_error="raise", split_seed=0):
         name = "FER-2013 test folder (PublicTest + PrivateTest)"
         parts["test"] = dataclasses.replace(parts["test"], name=name)
     return parts
-
-
-def has_data(folder):
-    """Whether a folder holds FER-2013 in one of its forms."""
-    try:
-        sources.find_source(folder)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _differences(faces):

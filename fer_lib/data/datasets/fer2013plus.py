@@ -16,14 +16,14 @@ _COPY = re.compile(
 )
 
 
-def load_fer2013plus(*, on_error="raise", split_seed=0, size=48):
+def load_fer2013plus(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load "FER2013Plus cleaned, augmented, balanced" without copies on both sides of a split.
 
     Copies whose names tell the face they were made of are one group with it; training faces that
     are copies of a validation or test face (or the other way round) are left out and listed in
     `Faces.skipped`. See `load_files` for the arguments and what is returned.
     """
-    options = {"on_error": on_error, "split_seed": split_seed, "size": size}
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
     return load_files("fer2013plus", FER2013PLUS.card, _find, **options)
 
 

@@ -1,6 +1,5 @@
 """FER+: FER-2013's faces with the votes of ten taggers (Barsoum et al. 2016)."""
 
-import csv
 import dataclasses
 import functools
 
@@ -10,67 +9,27 @@ from fer_lib import emotions, storage
 from fer_lib.choices import lookup
 from fer_lib.data.datasets.cards import Card, Dataset, home, missing
 from fer_lib.data.readers import archives, fer2013_csv, sources
+from fer_lib.data.readers.votes import (
+    COLUMNS,
+    counted,
+    majority,
+    plurality,
+    read_votes,
+    soft,
+)
 from fer_lib.data.splits import split_by_usage
 
 VOTES_FILES = ("fer2013new.csv", "label.csv")
-# The columns of votes: the eight emotions, then two that stand for no emotion.
-COLUMNS = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "nf",
-)
 # Faces per class of the majority protocol on fer2013new.csv.
 MAJORITY_COUNTS = {
     "Training": (8740, 7287, 3149, 3014, 2100, 119, 532, 119),
     "PublicTest": (1182, 865, 415, 351, 287, 24, 62, 13),
     "PrivateTest": (1090, 893, 396, 384, 273, 18, 83, 16),
 }
-_TAGGERS = 10
-_VOTES = {str(number): number for number in range(_TAGGERS + 1)}
 _EMOTIONS = len(emotions.FERPLUS8)
 
 
-def majority(votes):
-    """Return the class of each face that more than half of the counted votes agree on.
-
-    Args:
-        votes: Integer array of shape `(n, 10)`, the single votes set to 0.
-
-    Returns:
-        `(labels, reasons)`: `int64` array of shape `(n,)`, -1 where there is no such emotion,
-        and the reason for it, `str` array of shape `(n,)`.
-    """
-    labels, reasons = plurality(votes)
-    low = (labels >= 0) & (votes.max(axis=1) * 2 <= votes.sum(axis=1))
-    return np.where(low, -1, labels), np.where(low, "no emotion has most of the votes", reasons)
-
-
-def plurality(votes):
-    """Return the most voted class of each face, as `majority` does; of equals, the first column."""
-    first = votes.argmax(axis=1)
-    reasons = np.where(first >= _EMOTIONS, "most votes are for unknown or no face", "")
-    reasons = np.where(votes.sum(axis=1) == 0, "no emotion has two votes", reasons)
-    return np.where(reasons == "", first, -1), reasons
-
-
-def soft(votes):
-    """Return the votes for the eight emotions of the faces that `plurality` keeps.
-
-    Returns:
-        `(labels, reasons)`: `float32` array of shape `(n, 8)`, rows summing to 1, or all 0 where
-        the face is left out; and the reasons.
-    """
-    first, reasons = plurality(votes)
-    counts = np.where((first >= 0)[:, None], votes[:, :_EMOTIONS], 0).astype(np.float32)
-    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), reasons
-
+__all__ = ["COLUMNS", "load_ferplus", "majority", "read_joined", "read_votes"]
 
 PROTOCOLS = {"majority": majority, "soft": soft, "plurality": plurality}
 
@@ -100,7 +59,7 @@ def load_ferplus(*, protocol="majority", votes_file=None, on_error="raise", spli
     """
     choose = lookup(PROTOCOLS, protocol, "FER+ protocol")
     faces, votes, named, version = read_joined(votes_file=votes_file, on_error=on_error)
-    labels, reasons = choose(np.where(votes <= 1, 0, votes))
+    labels, reasons = choose(counted(votes))
     reasons = np.where(named, reasons, "has no image name")
     # Split as FER-2013: a face is held out under both label sets, so models may start from another.
     parts = split_by_usage(faces, f"FER+ {protocol}", split_seed=split_seed)
@@ -140,54 +99,6 @@ def _relabel(faces, labels, reasons):
         label_set=emotions.FERPLUS8,
         skipped=(*faces.skipped, *(f"row {row + 1}: {why}" for row, why in dropped)),
     )
-
-
-def read_votes(path):
-    """Read a file of FER+'s votes: `Usage,Image name,neutral,happiness,…,unknown,NF`.
-
-    Args:
-        path: CSV file, https://github.com/microsoft/FERPlus.
-
-    Returns:
-        `(votes, usage, named)`: `int64` array of shape `(n, 10)` in the order of `COLUMNS`,
-        string array and `bool` array (whether the row names an image) of shape `(n,)`, one row
-        per row of FER-2013.
-
-    Raises:
-        ValueError: If columns are missing or a row is bad; data rows are counted from 1.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = [[field.strip() for field in line] for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV file in UTF-8 ({error}).") from None
-    header = [name.lower() for name in lines[0]] if lines else []
-    if header != ["usage", "image name", *COLUMNS]:
-        raise ValueError(
-            f"{path} must have the columns Usage, Image name, {', '.join(COLUMNS)}; it has "
-            f"{header[:12]}."
-        )
-    faults, votes = [], []
-    for number, line in enumerate(lines[1:], start=1):
-        counts = [_VOTES.get(field) for field in line[2:]]
-        if len(line) != len(header):
-            faults.append(f"row {number}: has {len(line)} fields instead of {len(header)}")
-        elif None in counts:
-            faults.append(f"row {number}: votes must be whole numbers to 10; they are {line[2:]}")
-        elif line[0] not in fer2013_csv.USAGES:
-            faults.append(
-                f"row {number}: Usage is {line[0][:20]!r}, not one of {fer2013_csv.USAGES}"
-            )
-        elif not 1 <= sum(counts) <= _TAGGERS:
-            faults.append(f"row {number}: must have 1 to 10 votes; it has {sum(counts)}")
-        else:
-            votes.append(counts)
-    # A row that is left out would shift the join: there is no "skip" here.
-    archives.settle(faults, path, "raise")
-    if not votes:
-        raise ValueError(f"{path} must hold at least one row; it holds none.")
-    usage = np.array([line[0] for line in lines[1:]])
-    return np.array(votes), usage, np.array([line[1] != "" for line in lines[1:]])
 
 
 def _find_pixels():

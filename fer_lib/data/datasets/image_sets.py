@@ -9,7 +9,7 @@ from fer_lib.data.splits import split_by_usage
 _VERSION = "1"  # to be raised when a data set's files are read differently
 
 
-def load_files(name, card, find, *, on_error="raise", split_seed=0, size=48):
+def load_files(name, card, find, *, on_error="raise", split_seed=0, size=48, colour=False):
     """Read the image files of a data set and split them.
 
     Args:
@@ -20,6 +20,7 @@ def load_files(name, card, find, *, on_error="raise", split_seed=0, size=48):
         on_error: `"raise"`, or `"skip"` to drop files that cannot be read.
         split_seed: Seed of the faces held out where there is no official split.
         size: Height and width in pixels that the images are resized to.
+        colour: Whether to read colour.
 
     Returns:
         Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`.
@@ -44,9 +45,12 @@ def load_files(name, card, find, *, on_error="raise", split_seed=0, size=48):
                 dropped=left_out,
                 on_error=on_error,
                 size=size,
+                colour=colour,
             )
 
-    faces = cache.cached(source, parse, version=f"{name} {_VERSION} {size}", on_error=on_error)
+    faces = cache.cached(
+        source, parse, version=f"{name} {_VERSION} {size}{' colour' * colour}", on_error=on_error
+    )
     if faces.label_set == card.label_set and (wrong := differences(faces, card.counts)):
         warnings.warn(f"{called} in {source} is not the official one: {wrong}.", stacklevel=3)
     return split_by_usage(faces, called, split_seed=split_seed)

@@ -11,12 +11,12 @@ from fer_lib.data.readers.image_files import Entry
 _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})\d\.\d+", re.IGNORECASE)
 
 
-def load_jaffe(*, on_error="raise", split_seed=0, size=48):
+def load_jaffe(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load JAFFE, split 80/10/10 by subject: `KA.AN1.39.tiff` is subject KA, angry.
 
     See `load_files` for the arguments and what is returned.
     """
-    options = {"on_error": on_error, "split_seed": split_seed, "size": size}
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
     return load_files("jaffe", JAFFE.card, _find, **options)
 
 

@@ -1,55 +1,30 @@
 """RAF-DB: its list file with the aligned faces, or folders named 1 to 7."""
 
-from pathlib import PurePosixPath
-
 from fer_lib import emotions
 from fer_lib.data.datasets.cards import Card, Dataset
-from fer_lib.data.datasets.image_sets import images, load_files
+from fer_lib.data.datasets.image_sets import load_files
+from fer_lib.data.readers import annotations
 from fer_lib.data.readers.class_folders import class_entries, class_files
-from fer_lib.data.readers.image_files import Entry
+from fer_lib.data.readers.labels import Labels
 
-CODES = dict(
-    zip("1234567", ("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), strict=True)
-)
-_LISTS = ("list_patition_label.txt", "list_partition_label.txt")
+_LABELS = Labels(scheme="rafdb")
 
 
-def load_rafdb(*, on_error="raise", split_seed=0, size=48):
+def load_rafdb(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load RAF-DB's basic emotions: the list file with the aligned faces, or folders 1 to 7.
 
     The test faces are the official ones; 10 % of the training faces are held out for validation.
     See `load_files` for the arguments and what is returned.
     """
-    options = {"on_error": on_error, "split_seed": split_seed, "size": size}
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
     return load_files("rafdb", RAFDB.card, _find, **options)
 
 
 def _find(names, load):
-    lists = [name for name in names if PurePosixPath(name).name in _LISTS]
-    if not lists:
-        found = class_files(names, CODES)
-        return class_entries(found, emotions.FER7), []
-    aligned = {}
-    for name in images(names):
-        path = PurePosixPath(name)
-        if path.stem.endswith("_aligned") or "aligned" in path.parts:
-            aligned[path.stem.removesuffix("_aligned")] = name
-    entries = []
-    text = load(lists[0]).decode("utf-8", "replace")
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    for number, fields in enumerate(rows, start=1):
-        stem = PurePosixPath(fields[0]).stem
-        split, fault = stem.partition("_")[0], ""
-        emotion = CODES.get(fields[1]) if len(fields) == 2 else None
-        name = aligned.pop(stem, "")
-        if emotion is None or split not in ("train", "test"):
-            fault = f"must be like 'train_00001.jpg 5'; it is {' '.join(fields)[:40]!r}"
-        elif not name:
-            fault = f"has no aligned image ({stem}_aligned.jpg), or is listed twice"
-        where = f"{PurePosixPath(lists[0]).name} row {number}"
-        entries.append(Entry(name, emotion, split, fault=fault, where=where))
-    left = [Entry(name, fault=f"is not in {lists[0]}") for name in aligned.values()]
-    return [*entries, *left], []
+    entries, _ = annotations.find_rafdb(names, load, _LABELS)
+    if not entries:
+        entries = class_entries(class_files(names, _LABELS), emotions.FER7)
+    return entries, []
 
 
 RAFDB = Dataset(

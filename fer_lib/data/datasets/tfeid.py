@@ -11,13 +11,13 @@ from fer_lib.data.readers.image_files import Entry
 _SUBJECT = re.compile(r"[fm]\d+", re.IGNORECASE)
 
 
-def load_tfeid(*, on_error="raise", split_seed=0, size=48):
+def load_tfeid(*, on_error="raise", split_seed=0, size=48, colour=False):
     """Load TFEID, split 80/10/10 by the subject that the file names begin with (`f01`, `m12`).
 
     The emotion is a word in the name of the folder or, failing that, of the file. See
     `load_files` for the arguments and what is returned.
     """
-    options = {"on_error": on_error, "split_seed": split_seed, "size": size}
+    options = {"on_error": on_error, "split_seed": split_seed, "size": size, "colour": colour}
     return load_files("tfeid", TFEID.card, _find, **options)
 
 

@@ -1,14 +1,20 @@
-"""Folders and zips as sources of files: safe to open, and with one report of what is wrong."""
+"""Folders, zips and tar files as sources of files: safe to open, with one report of faults."""
 
 import contextlib
 import os
 import stat
+import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
+
+from fer_lib import storage
 
 _MAX_RATIO = 200  # of a zip member's sizes; pixels as text compress about 4 times
 _MAX_FILE = 64 << 20  # bytes of one image file
 _JUNK = ("thumbs.db", "desktop.ini")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+SUFFIXES = (".zip", *TAR_SUFFIXES)
 
 
 def check_on_error(on_error):
@@ -67,34 +73,96 @@ def _member_fault(member):
     return ""
 
 
+def is_archive(path):
+    """Whether a file is a zip or tar file, or is called so."""
+    name = Path(path).name.lower()
+    return name.endswith(SUFFIXES) or zipfile.is_zipfile(path)
+
+
 @contextlib.contextmanager
 def opened_tree(path):
-    """Yield the relative file names below a folder or in a zip, a function that returns the bytes
-    of one, and the problems found (files behind symbolic links that leave the folder).
+    """Yield the relative file names below a folder or in a zip or tar file, a function that
+    returns the bytes of one, and the problems found (symbolic links that lead nowhere).
     """
     if path.is_dir():
         names, problems = walk(path)
         yield names, lambda name: read_file(path / name), problems
+    elif path.name.lower().endswith(TAR_SUFFIXES):
+        with unpacked(path) as folder:
+            names, problems = walk(folder)
+            yield names, lambda name: read_file(folder / name), problems
     else:
         with opened_zip(path) as archive:
             names = [name for name in archive.namelist() if name[-1:] != "/" and not _hidden(name)]
             yield names, lambda name: _read_member(archive, name), []
 
 
+@contextlib.contextmanager
+def unpacked(path):
+    """Yield a temporary folder with the content of a tar file, which knows no random access.
+
+    Raises:
+        ValueError: If it is no tar file or damaged, or a member is a link, would lie outside, or
+            the whole would unpack to over 200 times the file's size.
+    """
+    with _temporary() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                left = max(1 << 20, _MAX_RATIO * path.stat().st_size)
+                for member in archive:
+                    left -= member.size
+                    if left < 0:
+                        raise ValueError(f"{path} is not safe to read: it would unpack too far.")
+                    if member.isfile() and not _hidden(member.name):
+                        archive.extract(member, folder, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ValueError(f"{path} is no whole tar file ({error}).") from None
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def unzipped(path):
+    """Yield a temporary folder with the content of a zip; see `opened_zip` for what it refuses."""
+    with _temporary() as folder, opened_zip(path) as archive:
+        try:
+            archive.extractall(folder)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise ValueError(f"{path} is damaged ({error}); download it again.") from None
+        yield Path(folder)
+
+
+def _temporary():
+    cache = storage.fer_home() / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix=".unpacked-", dir=cache)
+
+
 def walk(root):
-    """Return the relative file names below `root`, and the symbolic links that may not be read."""
-    names, problems, real = [], [], os.path.realpath(root)
-    for folder, folders, files in os.walk(root):
+    """Return the relative file names below `root`, and the symbolic links that cannot be read.
+
+    Links are followed, as folders are often linked into place, but no folder is read twice.
+    """
+    names, problems = [], []
+    inside, seen = os.path.realpath(root), {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, followlinks=True):
         below = "" if folder == str(root) else f"{Path(os.path.relpath(folder, root)).as_posix()}/"
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in [*links, *files]:
+        for name in sorted(folders):
+            full = os.path.join(folder, name)
+            if not os.path.islink(full):
+                continue
+            real = os.path.realpath(full)
+            if real in seen or lies_in(real, inside) or lies_in(inside, real):
+                folders.remove(name)
+                if not _hidden(below + name):
+                    problems.append(
+                        f"{below}{name}: is a symbolic link to a folder that is read already"
+                    )
+            seen.add(real)
+        for name in files:
             if _hidden(below + name):
                 continue
-            full = os.path.join(folder, name)
-            if name in links:
-                problems.append(f"{below}{name}: is a symbolic link to a folder")
-            elif os.path.islink(full) and not lies_in(full, real):
-                problems.append(f"{below}{name}: is a symbolic link that leaves the folder")
+            if os.path.islink(full := os.path.join(folder, name)) and not os.path.exists(full):
+                problems.append(f"{below}{name}: is a symbolic link that leads nowhere")
             else:
                 names.append(below + name)
     return names, problems
@@ -112,11 +180,14 @@ def _hidden(name):
 def read_file(path):
     """Return the bytes of an image file; a ValueError if it is far too large for one."""
     if path.stat().st_size > _MAX_FILE:
-        raise ValueError(f"is a file of more than {_MAX_FILE >> 20} MiB")
+        raise ValueError(f"it is a file of more than {_MAX_FILE >> 20} MiB")
     return path.read_bytes()
 
 
 def _read_member(archive, name):
-    if archive.getinfo(name).file_size > _MAX_FILE:
-        raise ValueError(f"is a file of more than {_MAX_FILE >> 20} MiB")
-    return archive.read(name)
+    size = archive.getinfo(name).file_size
+    if size > _MAX_FILE:
+        raise ValueError(f"it is a file of more than {_MAX_FILE >> 20} MiB")
+    with archive.open(name) as file:
+        # The directory may lie: `read()` would unpack all that follows, `read(n)` stops.
+        return file.read(size + 1)

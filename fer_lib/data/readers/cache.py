@@ -79,14 +79,17 @@ def content_key(path):
 
 
 def _folder_key(path):
-    lines, pending = [], [str(path)]
+    lines, pending, seen = [], [str(path)], {os.path.realpath(path)}
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+                if entry.is_dir():
+                    real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                    if real not in seen:
+                        seen.add(real)
+                        pending.append(entry.path)
                 else:
-                    stat = entry.stat(follow_symlinks=False)
+                    stat = entry.stat(follow_symlinks=not entry.is_symlink() or entry.is_file())
                     lines.append(f"{entry.path}\t{stat.st_size}\t{stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -1,130 +1,131 @@
-"""Class folders: images in folders named after emotions become Faces."""
+"""Class folders: images in folders named after emotions."""
 
-import re
-from pathlib import Path, PurePosixPath
+import collections
+import functools
+from pathlib import PurePosixPath
 
-from fer_lib import emotions
 from fer_lib.choices import suggest
-from fer_lib.data.readers import image_files
-from fer_lib.data.readers.archives import check_on_error, opened_tree
+from fer_lib.data.readers import labels as reading
+from fer_lib.data.readers import names, pictures
 from fer_lib.data.readers.image_files import Entry
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "train_set": "train",
-    "train_class": "train",
-    "valid": "validation",
-    "validation": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "val_set": "validation",
-    "valid_set": "validation",
-    "val_class": "validation",
-    "test": "test",
-    "testing": "test",
-    "test_set": "test",
-}
-# CK+'s file stems name the subject, by which a split must be grouped (Lucey et al. 2010).
-SUBJECT = re.compile(r"(S\d{3})_\d{3}_\d{8}")
+_SHOWN = 8  # folders that are named one by one
 
 
-def read_class_folders(
-    path, *, on_error="raise", label_set=None, size=48, drop_folders=(), codes=None
-):
-    """Read images from folders named after emotions, below split folders or not.
+def find(files, load, labels):
+    """Return `(entries, notes)` of images in class folders; no entries where there are none.
 
-    `<path>/<emotion>/x.png` and `<path>/<split>/<emotion>/x.png` are known, with the spellings of
-    `emotions.SPELLINGS` and `SPLIT_FOLDERS`; further folders may lie around them.
+    `train/angry/x.png`, `angry/x.png`, `angry/train/x.png`, `S01/angry/x.png` and the like are
+    known: the innermost folder that stands for a class tells it, any other one may tell the split
+    (`names.split_of`).
 
     Args:
-        path: Folder, or zip of one.
-        on_error: `"raise"`, or `"skip"` to drop what cannot be read and list it in
-            `Faces.skipped`.
-        label_set: Emotion names in the order of the class numbers. Defaults to the first of
-            FER-7, CK+-7 and FER+-8 that has every emotion found.
-        size: Height and width of the faces in pixels; images of another size are resized.
-        drop_folders: Names of class folders that stand for no known emotion, to leave out; their
-            files are listed in `Faces.skipped`.
-        codes: Optional dict of folder name to emotion, for folders named `"1"`, `"2"`, ….
-
-    Returns:
-        `Faces` with `ids` the relative file names, `usage` `"train"`, `"validation"` or `"test"`
-        where there are split folders, and `groups` the subjects where all names are CK+'s.
+        files: List of relative file names.
+        load: Not used: the names tell it all.
+        labels: `Labels`.
 
     Raises:
-        ValueError: If there is no such folder or, with `on_error="raise"`, a file is bad.
+        ValueError: If folders are numbers and the numbering is not known.
     """
-    check_on_error(on_error)
-    with opened_tree(Path(path)) as (names, load, problems):
-        found = class_files(names, codes)
-        if not found:
-            raise ValueError(f"{path} must hold folders named after emotions; it holds none.")
-        found, dropped = _drop(found, drop_folders, path)
-        label_set = label_set or emotions.smallest_label_set(e for _, _, e in found)
-        return image_files.read_entries(
-            class_entries(found, label_set),
-            load,
-            path,
-            problems=problems,
-            dropped=dropped,
-            label_set=label_set,
-            on_error=on_error,
-            size=size,
+    found = class_files(files, labels)
+    if not found and labels.scheme is None:
+        _ask_for_numbering(files)
+    entries = class_entries(found, None, labels)
+    return entries, described([file for file in found if file[2]], labels)
+
+
+def described(found, labels):
+    """Return a sentence per split folder of what `class_files` found."""
+    folders = collections.Counter((_folder_of_split(name), split) for name, split, _ in found)
+    if len(folders) > _SHOWN:  # as where the splits lie below the classes
+        folders = collections.Counter(
+            (f"…/{_folder_of_split(name).split('/')[-2]}/", split) if split else ("", split)
+            for name, split, _ in found
         )
+    return [
+        f"{folder or 'class folders'} → {split or 'all faces'}: {number:,} pictures"
+        for (folder, split), number in folders.items()
+    ]
 
 
-def class_files(names, codes=None):
+def class_files(files, labels=None):
     """Return sorted `(name, split, emotion)` of the files in class folders.
 
     Where there are any, images outside of them are listed as well, with an emotion of None.
+
+    Args:
+        files: List of relative file names.
+        labels: `Labels`; defaults to the known emotions by name.
     """
-    places = {
-        folder: _place(folder, codes or {}) for folder in {n.rpartition("/")[0] for n in names}
-    }
-    found = [(name, *places[name.rpartition("/")[0]]) for name in sorted(names)]
+    labels = labels or reading.Labels()
+    places = {folder: _place(folder, labels) for folder in {n.rpartition("/")[0] for n in files}}
+    found = [(name, *places[name.rpartition("/")[0]][:2]) for name in sorted(files)]
     if not any(emotion for _, _, emotion in found):
         return []
-    return [e for e in found if e[2] or e[0].lower().endswith(image_files.SUFFIXES)]
+    return [e for e in found if e[2] or e[0].lower().endswith(pictures.SUFFIXES)]
 
 
-def _place(folder, codes):
-    """Return the split (`""` without) and the emotion (None without) that a folder stands for."""
-    path = PurePosixPath(folder)
-    split = SPLIT_FOLDERS.get(path.parent.name.lower(), "")
-    if path.name in codes:
-        return split, codes[path.name]
-    try:
-        return split, emotions.canonical(path.name)
-    except ValueError:
-        return split, None
-
-
-def _drop(found, drop_folders, path):
-    """Return what lies in none of the folders to drop, and the reasons for the rest."""
-    wanted = {name.lower() for name in drop_folders}
-    folders = {entry[0]: PurePosixPath(entry[0]).parent.name for entry in found}
-    if missing := wanted - {folder.lower() for folder in folders.values()}:
-        raise ValueError(
-            f"drop_classes names {sorted(missing)[0]!r}, which is neither an emotion nor a folder "
-            f"of {path}{suggest(sorted(missing)[0], set(folders.values()))}."
-        )
-    kept = [entry for entry in found if folders[entry[0]].lower() not in wanted]
-    gone = [entry[0] for entry in found if folders[entry[0]].lower() in wanted]
-    return kept, [f"{name}: {emotions.DROPPED}" for name in gone]
-
-
-def class_entries(found, label_set):
+def class_entries(found, label_set=None, labels=None):
     """Return an `Entry` per file of `class_files`, with the reason why if it cannot be used."""
+    labels = labels or reading.Labels()
+    label_set = label_set or reading.label_set({e for _, _, e in found}, labels)
     any_split = any(split for _, split, emotion in found if emotion)
+    tell = functools.lru_cache(maxsize=None)(functools.partial(_place, labels=labels))
     entries = []
     for name, split, emotion in found:
-        fault, path = "", PurePosixPath(name)
-        if emotion not in label_set:
-            near = suggest(path.parent.name, emotions.SPELLINGS)
+        folder = name.rpartition("/")[0]
+        _, _, fault, label = tell(folder)
+        if not fault and emotion not in label_set:
+            near = suggest(PurePosixPath(folder).name, label_set)
             fault = f"lies in no folder named one of {', '.join(label_set)}{near}"
-        elif any_split and not split:
+        elif not fault and any_split and not split:
             fault = "lies outside the split folders that other files lie in"
-        subject = SUBJECT.fullmatch(path.stem)
-        entries.append(Entry(name, emotion, split, subject[1] if subject else "", fault))
+        entries.append(Entry(name, emotion, split, fault=fault, label=label))
     return entries
+
+
+def _place(folder, labels):
+    """Return the split (`""` without) and the class (None without) that a folder stands for, what
+    is wrong with that, and the name of the class's folder.
+    """
+    parts = PurePosixPath(folder).parts
+    for place in reversed(range(len(parts))):
+        emotion, fault = labels.tell(parts[place])
+        short = place < len(parts) - 1 and len(parts[place]) < 3  # "an" above other folders
+        if short or (emotion is None and not fault.startswith(reading.LEFT_OUT)):
+            continue
+        rest = [*parts[:place], *parts[place + 1 :], _beside(parts[place])]
+        split, _, unclear = names.splits_above(rest)
+        return split, emotion, unclear or fault, parts[place]
+    split, _, unclear = names.splits_above(parts)
+    return split, None, unclear, parts[-1] if parts else ""
+
+
+def _beside(part):
+    """Return the words of a class folder's name that name a split, as in `train_angry`."""
+    found = []
+    for word in names.words(part):
+        try:
+            found += [word] if names.split_of(word) else []
+        except ValueError:
+            pass
+    return " ".join(found)
+
+
+def _folder_of_split(name):
+    """Return the way to a file as far as the folder that tells its split, with a final slash."""
+    parts = PurePosixPath(name).parts[:-1]
+    for place, part in enumerate(parts):
+        try:
+            if names.split_of(part):
+                return "/".join(parts[: place + 1]) + "/"
+        except ValueError:
+            pass
+    return ""
+
+
+def _ask_for_numbering(files):
+    images = [PurePosixPath(n) for n in files if n.lower().endswith(pictures.SUFFIXES)]
+    numbers = sorted({path.parent.name for path in images if reading.is_number(path.parent.name)})
+    if len(numbers) > 1 and len(numbers) < 12:
+        raise ValueError(reading.ask(f"The class folders are named {', '.join(numbers)}"))

@@ -2,6 +2,9 @@
 
 import contextlib
 import csv
+import dataclasses
+import functools
+import gzip
 import warnings
 import zipfile
 import zlib
@@ -13,7 +16,9 @@ from fer_lib import emotions
 from fer_lib.choices import suggest
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives
+from fer_lib.data.readers import labels as reading
 from fer_lib.data.readers.class_folders import class_files
+from fer_lib.data.readers.path_tables import COLUMNS, delimiter_of, plainly
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -22,11 +27,12 @@ _SIDE = 48
 _PIXELS = _SIDE * _SIDE
 _BATCH = 8  # rows converted at once: their bytes stay in the processor's nearest caches
 _CHUNK = 1 << 20  # bytes read at once
-_LABELS = {str(number).encode(): number for number in range(len(emotions.FER7))}
+_MAX_LINE = 16 << 20  # bytes; a face takes 10,000
+_FER2013 = reading.Labels(scheme="fer2013")
 _USAGES = {usage.lower().encode(): usage for usage in USAGES}
 
 
-def read_fer2013_csv(source, *, on_error="raise"):
+def read_fer2013_csv(source, *, on_error="raise", labels=_FER2013):
     """Read a CSV file of FER-2013's form.
 
     The columns `emotion` (0 to 6), `pixels` (2,304 numbers) and, where present, `Usage` are
@@ -36,6 +42,7 @@ def read_fer2013_csv(source, *, on_error="raise"):
     Args:
         source: Path of the file, of a zip that holds it, or a binary file object.
         on_error: `"raise"`, or `"skip"` to drop bad rows and list them in `Faces.skipped`.
+        labels: `Labels`; numbers without a scheme are FER-2013's.
 
     Returns:
         `Faces` of 48 x 48 pixels with `ids` the rows' positions in the file, from 0.
@@ -45,21 +52,29 @@ def read_fer2013_csv(source, *, on_error="raise"):
             counts data rows from 1.
     """
     archives.check_on_error(on_error)
+    if labels.scheme is None:
+        labels = dataclasses.replace(labels, scheme="fer2013")
     with _opened_csv(source) as (file, name):
-        lines = _lines(file)
-        columns, width = _columns(next(lines, b""), name)
         try:
-            pixels, rows, problems = _parse_records(_records(lines, columns, width, name))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            lines = _lines(file)
+            columns, width, delimiter = _columns(next(lines, b""), name)
+            told = functools.lru_cache(maxsize=None)(functools.partial(_class, labels=labels))
+            records = _records(lines, columns, width, delimiter, told, name)
+            pixels, rows, problems = _parse_records(records)
+        except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise ValueError(f"{name} is damaged ({error}); download it again.") from None
-    skipped = archives.settle(problems, name, on_error)
+    by_rule = [text for text in problems if f": {reading.LEFT_OUT}" in text]
+    problems = [text for text in problems if f": {reading.LEFT_OUT}" not in text]
+    skipped = (*archives.settle(problems, name, on_error), *by_rule)
     if not rows:
         raise ValueError(f"{name} must hold at least one readable row; it holds none.")
-    ids, labels, usage = zip(*rows, strict=True)
+    ids, found, usage = zip(*rows, strict=True)
+    label_set = reading.label_set((*emotions.FER7, *set(found)), labels)
+    place = {emotion: number for number, emotion in enumerate(label_set)}
     return Faces(
         np.frombuffer(pixels, np.uint8).reshape(-1, _SIDE, _SIDE),
-        np.array(labels),
-        emotions.FER7,
+        np.array([place[emotion] for emotion in found]),
+        label_set,
         ids=np.array(ids),
         usage=np.array(usage) if "usage" in columns else None,
         name=PurePosixPath(Path(name).as_posix()).name,
@@ -72,6 +87,9 @@ def _opened_csv(source):
     """Yield a binary file and its name for a path, a zip's path or an open file."""
     if hasattr(source, "read"):
         yield source, str(getattr(source, "name", "CSV file"))
+    elif str(source).lower().endswith(".gz"):
+        with gzip.open(source) as file:
+            yield file, str(source)
     elif zipfile.is_zipfile(source):
         with archives.opened_zip(source) as archive:
             member = csv_member(archive)
@@ -90,40 +108,55 @@ def _lines(file):
     while chunk := file.read(_CHUNK):
         lines = (rest + chunk).splitlines(keepends=True)
         rest = b"" if lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+        if len(rest) > _MAX_LINE:
+            raise ValueError(f"A line is longer than {_MAX_LINE >> 20} MiB: this is no such table.")
         yield from lines
     if rest:
         yield rest
 
 
 def _columns(header, name):
-    """Return `{"emotion": place, "pixels": place, "usage": place}` and the number of columns."""
+    """Return `{"emotion": place, "pixels": place, "usage": place}`, the number of columns, and
+    the delimiter.
+    """
     text = header.decode("utf-8-sig", "replace")
-    names = [column.strip().lower() for column in next(csv.reader([text]), [])]
-    for needed in ("emotion", "pixels"):
-        if names.count(needed) != 1:
+    delimiter = delimiter_of(text)
+    columns = [plainly(column) for column in next(csv.reader([text], delimiter=delimiter), [])]
+    labels = [column for column in columns if column in COLUMNS["label"]]
+    wanted = {"emotion": "emotion" if "emotion" in columns or not labels else labels[0]}
+    wanted |= {"pixels": "pixels"} | ({"usage": "usage"} if "usage" in columns else {})
+    for needed in (wanted["emotion"], "pixels"):
+        if columns.count(needed) != 1:
             raise ValueError(
                 f"{name} must have one column {needed!r} in its first line; it has "
-                f"{[column[:30] for column in names[:8]]}{suggest(needed, names)}."
+                f"{[column[:30] for column in columns[:8]]}{suggest(needed, columns)}."
             )
-    columns = {key: names.index(key) for key in ("emotion", "pixels", "usage") if key in names}
-    return columns, len(names)
+    return {key: columns.index(column) for key, column in wanted.items()}, len(columns), delimiter
 
 
-def _records(lines, columns, width, name):
+def _class(field, labels):
+    """Return `(class, fault)` of the bytes of a label."""
+    emotion, fault = labels.tell(field.decode("utf-8", "replace"))
+    if fault and labels.scheme == "fer2013" and not fault.startswith(reading.LEFT_OUT):
+        fault = f"emotion is {_shown(field)}, not one of 0 to 6"
+    return emotion, fault
+
+
+def _records(lines, columns, width, delimiter, told, name):
     """Yield `(row, label, usage, pixel text)`, or `(row, reason)` for a row that has a fault."""
     row, line = -1, b"\n"
     for line in lines:
-        fields = _fields(line.strip(), width)
+        fields = _fields(line.strip(), width, delimiter)
         if fields == [b""]:
             continue
         row += 1
         if len(fields) != width:
             yield row, f"has {len(fields)} fields instead of {width}"
             continue
-        label = _LABELS.get(fields[columns["emotion"]])
+        label, fault = told(fields[columns["emotion"]])
         usage = _USAGES.get(fields[columns["usage"]].lower()) if "usage" in columns else ""
         if label is None:
-            yield row, f"emotion is {_shown(fields[columns['emotion']])}, not one of 0 to 6"
+            yield row, fault
         elif usage is None:
             yield row, f"Usage is {_shown(fields[columns['usage']])}, not one of {USAGES}"
         else:
@@ -135,9 +168,9 @@ def _records(lines, columns, width, name):
         )
 
 
-def _fields(line, width):
+def _fields(line, width, delimiter):
     """Return the stripped, unquoted fields of one CSV line (none if its quotes do not match)."""
-    fields = [field.strip() for field in line.split(b",")]
+    fields = [field.strip() for field in line.split(delimiter.encode())]
     if b'"' not in line:
         return fields
     whole = all(
@@ -148,7 +181,7 @@ def _fields(line, width):
         return [field.strip(b'" \t') for field in fields]
     try:
         text = line.decode("utf-8", "replace")
-        fields = next(csv.reader([text], skipinitialspace=True, strict=True))
+        fields = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
         return []
     return [field.strip().encode() for field in fields]
@@ -244,4 +277,9 @@ def csv_member(archive):
         if found := [name for name in sorted(names) if name.rpartition("/")[2] == known]:
             return found[0]
     tables = [name for name in names if name.lower().endswith(".csv")]
-    return tables[0] if len(tables) == 1 and not class_files(names) else None
+    if len(tables) != 1 or class_files(names):
+        return None
+    with archive.open(tables[0]) as file:
+        line = file.readline(1 << 16).decode("utf-8-sig", "replace")
+    header = {plainly(column.strip("\"'")) for column in line.split(delimiter_of(line))}
+    return None if "pixels" not in header and header & set(COLUMNS["path"]) else tables[0]

@@ -106,7 +106,7 @@ def read(path, **options):
         raise ValueError(f"{path} cannot be read: {reason}.") from None
 
 
-def face(data, size, *, colour=False):
+def face(data, size, *, colour=False, box=None):
     """Decode the file of a face and bring it to the size of the others.
 
     Args:
@@ -114,6 +114,8 @@ def face(data, size, *, colour=False):
         size: Height and width in pixels; another size is resized (bilinear, over all the pixels
             that a new one covers).
         colour: Whether to return RGB instead of grey values.
+        box: `(left, top, right, bottom)` of the face in pixels, or, where none exceeds 1, in
+            parts of the picture's width and height; None for the whole picture.
 
     Returns:
         `Picture` whose pixels have the shape `(size, size)`, or `(size, size, 3)` with `colour`.
@@ -124,6 +126,13 @@ def face(data, size, *, colour=False):
     from PIL import Image
 
     picture = decode(data, grey=not colour)
+    if box is not None:
+        height, width = picture.pixels.shape[:2] if max(box) <= 1 else (1, 1)
+        scaled = zip(box, (width, height, width, height), strict=True)
+        left, top, right, bottom = (max(0, round(side * whole)) for side, whole in scaled)
+        if not picture.pixels[top:bottom, left:right].size:
+            raise ValueError(f"the box {box} shows nothing of its picture")
+        picture = Picture(picture.pixels[top:bottom, left:right], picture.note)
     if picture.pixels.shape[:2] == (size, size):
         return picture
     resized = Image.fromarray(picture.pixels).resize((size, size), Image.Resampling.BILINEAR)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from fer_lib import emotions
 from fer_lib.data import catalogue
-from fer_lib.data.datasets import affectnet
+from fer_lib.data.readers import labels
 from support.layouts import everything, write_image_set, write_shades
 
 # The official counts are those of the whole data sets.
@@ -21,7 +21,7 @@ def home(fer_home):
 def test_numbered_folders_stand_for_the_published_emotions(home):
     write_image_set(home / "affectnet", "affectnet")
     for file, (emotion, _, _) in everything(catalogue.load_dataset("affectnet")).items():
-        assert emotion == affectnet.CODES[file.split("/")[1]]
+        assert emotion == labels.SCHEMES["affectnet"][int(file.split("/")[1])]
 
 
 def test_affectnet_s_folders_may_be_named_and_lack_contempt(home):

@@ -121,7 +121,7 @@ def test_what_a_protocol_leaves_out_is_counted_with_its_reason(home, rng):
     loaded = catalogue.load_dataset("ferplus")
     assert len(loaded["train"]) == 25 and len(loaded["train"].skipped) == 3
     text = catalogue.describe("ferplus", loaded)
-    assert "3 rows were left out" in text and "1 has no image name" in text
+    assert "3 rows or files were left out" in text and "1 has no image name" in text
     assert len(catalogue.load_dataset("ferplus", protocol="plurality")["train"]) == 26
 
 

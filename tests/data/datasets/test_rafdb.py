@@ -3,7 +3,7 @@
 import pytest
 
 from fer_lib.data import catalogue
-from fer_lib.data.datasets import rafdb
+from fer_lib.data.readers import labels
 from support.layouts import everything, write_image_set, write_shades
 
 # The official counts are those of the whole data sets.
@@ -66,4 +66,4 @@ def test_an_aligned_face_that_is_not_listed_is_named(home):
 def test_numbered_folders_stand_for_the_published_emotions(home):
     write_image_set(home / "rafdb", "rafdb")
     for file, (emotion, _, _) in everything(catalogue.load_dataset("rafdb")).items():
-        assert emotion == rafdb.CODES[file.split("/")[1]]
+        assert emotion == labels.SCHEMES["rafdb"][int(file.split("/")[1])]

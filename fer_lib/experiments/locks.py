@@ -27,13 +27,14 @@ class Lock:
         path: Path without number, `folder/<name>.lock`. The folder must exist.
         job: Name of the holder's job in a queue, or `""`. What the same job held before it was
             requeued counts as stale at once.
-        beat: Seconds between two signs of life.
+        beat: Seconds between two signs of life; `BEAT` by default.
         on_lost: Called from the beating thread if another process took the lock over (after this
-            one had been suspended for longer than `STALE`).
+            one had been suspended for longer than `STALE`), or the folder was removed.
     """
 
-    def __init__(self, path, *, job="", beat=BEAT, on_lost=lambda: None):
-        self.path, self.job, self.beat, self.on_lost = Path(path), job, beat, on_lost
+    def __init__(self, path, *, job="", beat=None, on_lost=lambda: None):
+        self.path, self.job, self.on_lost = Path(path), job, on_lost
+        self.beat = beat or BEAT
         self.number, self._released, self._thread = None, threading.Event(), None
 
     def acquire(self):
@@ -79,7 +80,16 @@ class Lock:
             try:
                 os.utime(self._file(self.number))
             except OSError:
-                continue  # a file server that is away for a while; STALE allows for it
+                # A file server may be away for a while, which STALE allows for.
+                if self._folder_is_gone():
+                    self.on_lost()
+                    return
+
+    def _folder_is_gone(self):
+        try:
+            return not self.path.parent.is_dir()
+        except OSError:
+            return False
 
 
 def newest_lock(path):
@@ -111,8 +121,44 @@ def is_stale(file, job=""):
     who = holder(file)
     if job and who.get("job") == job:
         return True
-    here = who.get("host") == socket.gethostname()
-    return age > STALE or (here and age > GRACE and not _alive(who["pid"]))
+    if _is_dead(who):
+        return abs(age) > GRACE  # a clock that was set back does not bring it to life
+    return age > STALE
+
+
+def acquired(path, what, **options):
+    """Return a lock that was taken, after waiting for a process that has just died here.
+
+    Args:
+        path: See `Lock`.
+        what: What the message calls what is locked.
+        **options: Of `Lock`.
+
+    Raises:
+        RuntimeError: If somebody holds it.
+    """
+    lock, end = Lock(path, job=job_name(), **options), time.monotonic() + 2 * GRACE
+    while not lock.acquire():
+        newest = newest_lock(path)
+        who = holder(newest) if newest else {}
+        if newest and (not _is_dead(who) or time.monotonic() > end):
+            raise RuntimeError(
+                f"{what} is being written by process {who.get('pid', '?')} on "
+                f"{who.get('host', '?')}: wait until it ends, or stop it."
+            )
+        time.sleep(0.2)
+    return lock
+
+
+def job_name():
+    """Return the name of the SLURM job that this process is, or `""`."""
+    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+    return "_".join(os.environ[name] for name in names if name in os.environ)
+
+
+def _is_dead(who):
+    """Tell whether a lock's holder was a process of this host and is gone."""
+    return who.get("host") == socket.gethostname() and not _alive(who["pid"])
 
 
 def _clock(folder):

@@ -3,14 +3,16 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from fer_lib.sweeps import locks
-from fer_lib.sweeps.locks import Lock, newest_lock
+from fer_lib.experiments import locks
+from fer_lib.experiments.locks import Lock, newest_lock
 
 
 @pytest.fixture
@@ -67,6 +69,36 @@ def test_a_dead_process_of_this_host_is_noticed_sooner_but_not_at_once(path):
     lock.release()
     write_lock(path, 5, age=locks.GRACE + 1, **here | {"pid": os.getpid()})
     assert not Lock(path).acquire()  # alive, only late
+
+
+def test_a_clock_that_was_set_back_keeps_no_dead_process_alive(path):
+    here = {"host": locks.socket.gethostname(), "pid": dead_process()}
+    write_lock(path, age=-3600, **here)
+    lock = Lock(path)
+    assert lock.acquire()
+    lock.release()
+    write_lock(path, 5, age=-3600, **here | {"pid": os.getpid()})
+    assert not Lock(path).acquire()
+
+
+def test_who_waits_is_told_who_writes_and_a_dead_process_is_waited_for(path, monkeypatch):
+    write_lock(path, host="elsewhere", pid=17)
+    with pytest.raises(RuntimeError, match="the run is being written by process 17 on elsewhere"):
+        locks.acquired(path, "the run")
+    monkeypatch.setattr(locks, "GRACE", 0.5)
+    write_lock(path, host=locks.socket.gethostname(), pid=dead_process())
+    lock = locks.acquired(path, "the run")
+    assert lock.number == 1
+    lock.release(forget=True)
+
+
+def test_a_holder_learns_that_its_folder_was_removed(tmp_path):
+    lost, folder = threading.Event(), tmp_path / "run"
+    folder.mkdir()
+    lock = Lock(folder / "run.lock", beat=0.05, on_lost=lost.set)
+    assert lock.acquire()
+    shutil.rmtree(folder)
+    assert lost.wait(5)
 
 
 def test_a_requeued_job_takes_over_from_itself_at_once(path):

@@ -1,0 +1,126 @@
+"""Published runs: copies of what a report needs of finished runs, small and without faces."""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from fer_lib import storage
+from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.runs import load_run
+
+# What a report needs of a run: no model, no face and no file name of the data.
+PUBLISHED = (
+    "experiment.json",
+    "environment.json",
+    "history.csv",
+    "predictions.npz",
+    "scores.json",
+)
+_PATHS = ("dataset", "weights", "auxiliary", "distill_from")
+
+
+def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Path]:
+    """Copy what a report needs of finished runs.
+
+    The copies hold parameters, environment, history, scores, and labels and probabilities of the
+    test faces in half precision (about 50 kB for 3,589 faces), but neither model nor faces.
+    `find_runs` reads them like the runs themselves: tables, figures and tests between runs can be
+    made again without training. Of paths of this machine the last part alone is told; ids that
+    are file names are hashed.
+
+    Args:
+        folders: Folders of finished runs.
+        to: Folder of the copies; each is named like its run.
+
+    Returns:
+        List of the copies' folders.
+
+    Raises:
+        FileNotFoundError: If a folder holds no finished run.
+        FileExistsError: If another result was published under the same name, or two of the runs
+            have one name and other scores.
+        ValueError: If `to` is the folder that the runs themselves lie in, or a file is damaged.
+    """
+    found = [load_run(folder) for folder in folders]
+    told = [without_places(run.experiment) for run in found]
+    copies = [Path(to) / _name(run, of) for run, of in zip(found, told, strict=True)]
+    scores = {}
+    for run, copy in zip(found, copies, strict=True):
+        if not run.finished:
+            raise FileNotFoundError(f"{run.folder} is not finished: it has no scores.json.")
+        file = copy / "scores.json"
+        if copy.resolve() == run.folder.resolve():
+            raise ValueError(f"{run.folder} can not be its own copy: give another folder as `to`.")
+        own = _scores(run)
+        if scores.setdefault(copy, own) != own:
+            raise FileExistsError(
+                f"{run.folder} and another of these runs have one name and other scores: publish "
+                "them to two folders."
+            )
+        if file.exists() and _without_files(storage.read_json(file)) != own:
+            raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
+        _ = run.environment, run.history  # damaged files are named before anything is written
+    for run, copy, of in zip(found, copies, told, strict=True):
+        storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
+        for name in ("environment.json", "history.csv"):
+            with storage.replacing(copy / name) as temporary:
+                temporary.write_bytes((run.folder / name).read_bytes())
+        if run.has_predictions:
+            with storage.replacing(copy / "predictions.npz") as temporary:
+                np.savez_compressed(temporary, **_small(run.predictions))
+        storage.write_json(copy / "scores.json", scores[copy])  # last, as in the run itself
+    return copies
+
+
+def without_places(experiment):
+    """Return an experiment in which paths of this machine are cut to their last part."""
+    cut = {name: _last_part(getattr(experiment, name)) for name in _PATHS}
+    return dataclasses.replace(experiment, **cut, results_dir=Experiment.results_dir)
+
+
+def _name(run, told):
+    """Return the name of a copy: the run's own, unless a path of this machine stands in it."""
+    same = all(getattr(told, name) == getattr(run.experiment, name) for name in _PATHS)
+    return run.folder.name if same else told.name
+
+
+def _last_part(value):
+    """Return `"faces.csv"` of `"/home/me/faces.csv"`, also of several with commas between."""
+    if value is None or os.sep not in value:
+        return value
+    return ",".join(PurePath(part.strip()).name for part in value.split(","))
+
+
+def _scores(run):
+    """Return a run's scores without the places of its machine."""
+    scores = _without_files(run.scores)
+    if "dataset" in scores:
+        scores["dataset"] = _last_part(scores["dataset"])
+    if "teachers" in scores:
+        teachers = scores["teachers"]
+        scores["teachers"] = [of | {"name": _last_part(of["name"])} for of in teachers]
+    return scores
+
+
+def _without_files(scores):
+    """Return scores without the hashes of files that a copy does not hold."""
+    return {name: value for name, value in scores.items() if name != "files"}
+
+
+def _small(predictions):
+    """Return the answers to the test faces in half precision, with the same most probable class."""
+    whole, ids = predictions["probabilities"], predictions["ids"]
+    half, best = whole.astype(np.float16), whole.argmax(axis=1)
+    moved = np.flatnonzero(half.argmax(axis=1) != best)
+    half[moved, best[moved]] = np.nextafter(half[moved].max(axis=1), np.float16(2))
+    if not np.issubdtype(ids.dtype, np.integer):
+        digests = (hashlib.blake2b(str(name).encode(), digest_size=8).digest() for name in ids)
+        ids = np.frombuffer(b"".join(digests), dtype="<u8")
+    small = {"ids": ids, "labels": predictions["labels"].astype(np.int16), "probabilities": half}
+    if "groups" in predictions:
+        numbers = np.unique(predictions["groups"], return_inverse=True)[1]
+        small["groups"] = numbers.astype(np.int32)
+    return small
