@@ -380,6 +380,9 @@ def _write_results(folder, about, data, answers):
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
-    # What the scores belong to: a model or answers of another run are told by it.
-    scores["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    # A model or answers of another run are told by these. They are not among the scores, which
+    # are the same wherever the run is repeated: the files hold times.
+    made = storage.read_json(folder / "environment.json")
+    made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

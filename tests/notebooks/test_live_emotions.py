@@ -5,7 +5,7 @@ import pytest
 
 from support.places import ROOT
 
-pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.vision import detection, synthetic_clip
 from support.clips import read_clip
