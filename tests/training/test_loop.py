@@ -317,7 +317,7 @@ OPTIONS = {"augmentation": "standard", "class_weight": "balanced", "seed": 7, "c
 
 
 def train(tiny, data, folder, **options):
-    """The training that is killed and resumed below; `tests/test_training.py` runs it as well."""
+    """The training that is killed and resumed below, there in another process."""
     model, history = fit(tiny, data, folder, stages=STAGES, **OPTIONS | options)
     return history.drop(columns="seconds"), model.get_weights()
 
@@ -416,7 +416,7 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit_of_the_result(
     tiny, data, tmp_path, uninterrupted
 ):
     program = (
-        "import numpy as np, tiny_backbone, test_training as t\n"
+        "import numpy as np\nfrom support import tiny_backbone\nfrom training import test_loop as t\n"
         "t.kill_this_process_at_step(25)\n"  # seven steps an epoch: in the fourth
         f"arrays = np.load({str(tmp_path / 'data.npz')!r})\n"
         "data = [(arrays['x'], arrays['y']), (arrays['vx'], arrays['vy'])]\n"
