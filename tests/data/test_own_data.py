@@ -114,6 +114,19 @@ def test_two_tables_or_archives_without_splits_in_their_names_are_an_error(tmp_p
         catalogue.load_dataset(tmp_path / "b")
 
 
+def test_a_split_that_is_still_packed_is_an_error_until_it_is_unpacked(tmp_path):
+    faces = tiny(4)
+    folders(lambda n, e, s, g: f"train/{e}/{n}.png")(tmp_path, faces[faces.usage == "train"])
+    test = faces[faces.usage == "test"]
+    own_data.zipped(folders(lambda n, e, s, g: f"{e}/{n}.png"), "test.zip")(tmp_path, test)
+    with pytest.raises(ValueError, match="holds pictures, and test faces in test.zip: unpack it"):
+        catalogue.load_dataset(tmp_path)
+    folders(lambda n, e, s, g: f"test/{e}/{n}.png")(tmp_path, test)
+    with pytest.warns(UserWarning, match="test.zip is not read beside the pictures"):
+        loaded = catalogue.load_dataset(tmp_path)
+    assert content([loaded["test"]]) == content([test])
+
+
 def test_what_is_not_read_is_named(tmp_path):
     faces = tiny(4)
     LAYOUTS["fer2013.csv"].write(tmp_path, faces)
