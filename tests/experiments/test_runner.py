@@ -52,8 +52,11 @@ def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
     assert written[0] == "experiment.json" and written[-1] == "scores.json"
     assert not (result.folder / "checkpoint").exists()
     assert result.folder.name == experiment("").name
-    hashed = {n: storage.file_hash(result.folder / n) for n in result.scores["files"]}
-    assert hashed == result.scores["files"] and set(hashed) >= {"model.keras", "predictions.npz"}
+    hashed = {n: storage.file_hash(result.folder / n) for n in result.environment["files"]}
+    assert hashed == result.environment["files"] and set(hashed) >= {
+        "model.keras",
+        "predictions.npz",
+    }
     host = socket.gethostname()
     assert not any(host in path.name for path in result.folder.glob("tensorboard/**/*"))
 
