@@ -294,7 +294,7 @@ def _opencv():
         import cv2
     except ImportError as error:
         raise ImportError(
-            f'Finding faces needs OpenCV 4: pip install "fer_lib[vision]" ({error}).'
+            f'Finding faces needs OpenCV 4: pip install -e ".[vision]" ({error}).'
         ) from None
     return cv2
 

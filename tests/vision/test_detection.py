@@ -14,7 +14,7 @@ from fer_lib.vision import detection
 from fer_lib.vision import yunet as network_file
 from fer_lib.vision.detection import DETECTORS, Detection, crop_faces, detect
 
-pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_max_side_must_be_positive():
 
 def test_without_opencv_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ImportError, match=r'pip install "fer_lib\[vision\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[vision\]"'):
         detect(np.zeros((9, 9), np.uint8))
 
 

@@ -20,7 +20,7 @@ from fer_lib.vision.face_table import save_table
 from fer_lib.vision.photos import recognise
 from fer_lib.vision.pictures import read_photo
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 PINNED = "source frame seconds face x y width height detection_score emotion unsure".split()
 
