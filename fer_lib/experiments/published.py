@@ -46,7 +46,7 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
     """
     found = [load_run(folder) for folder in folders]
     told = [without_places(run.experiment) for run in found]
-    copies = [Path(to) / _name(run, of) for run, of in zip(found, told, strict=True)]
+    copies = [Path(to) / public_name(run) for run in found]
     scores = {}
     for run, copy in zip(found, copies, strict=True):
         if not run.finished:
@@ -81,8 +81,9 @@ def without_places(experiment):
     return dataclasses.replace(experiment, **cut, results_dir=Experiment.results_dir)
 
 
-def _name(run, told):
-    """Return the name of a copy: the run's own, unless a path of this machine stands in it."""
+def public_name(run):
+    """Return a run's name: its folder's, unless a path of this machine stands in it."""
+    told = without_places(run.experiment)
     same = all(getattr(told, name) == getattr(run.experiment, name) for name in _PATHS)
     return run.folder.name if same else told.name
 
