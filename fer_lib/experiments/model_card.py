@@ -139,7 +139,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
 
 
 def _origin(run):
-    data, commit = run.environment["data"], run.environment.get("git", {}).get("commit")
+    data, commit = run.environment["data"], (run.environment.get("git") or {}).get("commit")
     lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
     lines += [f"- started from: {run.scores['weights']}"]
     lines += [

@@ -380,6 +380,9 @@ def _write_results(folder, about, data, answers):
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
-    # What the scores belong to: a model or answers of another run are told by it.
-    scores["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    # By these the model or the answers of another run are told. Scores hold nothing of it, for
+    # files know their time, and the same experiment has the same scores.
+    path = folder / "environment.json"
+    files = {name: storage.file_hash(folder / name) for name in _HASHED}
+    storage.write_json(path, storage.read_json(path) | {"files": files})
     storage.write_json(folder / "scores.json", scores)
