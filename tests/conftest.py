@@ -14,6 +14,18 @@ from support.places import ROOT, SHARED
 matplotlib.use("Agg")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--run-slow"):
+        skip = pytest.mark.skip(reason="slow: pytest --run-slow runs it")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(autouse=True)
 def fer_home(tmp_path, monkeypatch):
     """A FER_HOME of the test's own, so that no test sees the user's data."""

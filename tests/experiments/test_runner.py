@@ -410,7 +410,7 @@ def test_several_devices_are_announced_with_the_rule_for_the_rate(monkeypatch):
         yield 4
 
     assert runner.set_up(experiment("")) == []
-    monkeypatch.setattr(runner.distribution, "data_parallel", four)
+    monkeypatch.setattr(runner.devices, "data_parallel", four)
     (sentence,) = runner.set_up(experiment(""))
     assert "32 faces are shared by 4 devices" in sentence and "n times the rate" in sentence
     with pytest.raises(ValueError, match="multiple of the 4 devices; got 30"):
