@@ -270,7 +270,7 @@ def publish(folders, to):
 @_overwrite
 @option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
 @_detector
-@option("--min-face", type=float, default=16, help="Height in pixels of the smallest face.")
+@option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
 @option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
 @option("--largest", is_flag=True, help="Only the largest face of each photo.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")

@@ -3,6 +3,9 @@
 import importlib.util
 import os
 import sys
+import threading
+
+_ONE_AT_A_TIME = threading.RLock()  # two threads would each keep the other's stderr
 
 
 def progress(items=None, text=None, **options):
@@ -65,12 +68,18 @@ class _SilentImport:
         sys.meta_path.remove(self)
         if spec := importlib.util.find_spec(name):
             load = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _without_stderr(load, module)
+            spec.loader.exec_module = lambda module: without_stderr(load, module)
         return spec
 
 
-def _without_stderr(function, *words):
-    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
+def without_stderr(function, *words):
+    """Return what a function returns, and keep back what native libraries write meanwhile.
+
+    Args:
+        function: What is called; its exceptions come through.
+        *words: What it is called with.
+    """
+    with _ONE_AT_A_TIME, open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as stderr:
         os.dup2(nowhere.fileno(), 2)
         try:
             return function(*words)

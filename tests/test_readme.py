@@ -158,3 +158,8 @@ def test_the_scores_of_ckplus_are_what_was_measured(name):
             assert in_words(pitfall.over_seeds(draws[metric])["accuracy"]) in section("CK+")
         for metric in ("accuracy", "macro_f1"):
             assert f"± {draws[metric].std():.3f}" in section("CK+")
+
+
+def test_no_message_asks_an_index_for_a_package_of_our_name():
+    for path in (ROOT / "fer_lib").rglob("*.py"):
+        assert "pip install" + ' "fer_lib' not in path.read_text(encoding="utf-8"), path

@@ -1,6 +1,8 @@
 """screen: bars are for those who watch."""
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -35,3 +37,16 @@ def test_an_open_notebook_is_watched(name, unwatched, monkeypatch):
     assert not screen.watched()
     monkeypatch.setenv(name, "notebook.ipynb")
     assert screen.watched()
+
+
+def test_what_native_libraries_write_is_kept_back_in_threads_too(capfd):
+    def work(number):
+        os.write(2, b"noise")
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda n: screen.without_stderr(work, n), range(40))) == [*range(40)]
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
+    with pytest.raises(ValueError, match="mine"):
+        screen.without_stderr(int, "mine")

@@ -183,6 +183,6 @@ def _cleanlab():
         from cleanlab import rank
     except ImportError as error:
         raise ImportError(
-            f'Ranking labels needs cleanlab: pip install "fer_lib[noise]" ({error}).'
+            f'Ranking labels needs cleanlab: pip install -e ".[noise]" ({error}).'
         ) from None
     return cleanlab_filter, rank

@@ -336,7 +336,7 @@ def _validation(evidence):
 
 
 def _files(evidence):
-    recorded, folder = evidence.run.scores.get("files"), evidence.run.folder
+    recorded, folder = evidence.run.environment.get("files"), evidence.run.folder
     if not recorded:  # a run of an earlier version
         return None
     there = [name for name in recorded if (folder / name).exists()]

@@ -8,6 +8,7 @@ import hashlib
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from tokenize import TokenError
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _load(path, n):
     """Return kept groups, or `None` where there are none that fit."""
     try:
         groups = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, TokenError):  # TokenError: of a damaged header
         return None
     return groups if groups.shape == (n,) and groups.dtype == np.int64 else None
 

@@ -105,12 +105,8 @@ NUISANCES = {
     "noise": (0.0, 0.04),
 }
 
-_BATCH = 128
-# How hard the faces are. Weak expressions look neutral and idle units twitch, as on photographs, so
-# a classifier's errors have a pattern and its curve rises over a dozen epochs.
-_CARICATURE = 1.3  # 48 pixels show an expression less clearly than life
-_STRENGTH = (0.2, 1.05)  # of a whole expression
-_TWITCH = 0.25  # of a unit that takes no part
+# 48 pixels show less than life does; weak expressions look neutral, and idle units twitch.
+_CARICATURE, _WEAKEST, _SPREAD, _TWITCH = 1.3, 0.2, 0.85, 0.25
 _DARK = 0.25  # of the skin's tone: brows, lids, lip line
 _MEANS = np.array([[PROTOTYPES[name].get(unit, 0.0) for unit in ACTION_UNITS] for name in FER7])
 
@@ -149,8 +145,8 @@ def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
     targets = _draw_targets(streams[1], classes, blends)
     actions, looks = _draw_parameters(streams[2], targets)
     images = np.empty((n, size, size), np.uint8)
-    for start in range(0, n, _BATCH):
-        rows = slice(start, start + _BATCH)
+    for start in range(0, n, 128):
+        rows = slice(start, start + 128)
         face = {name: values[rows, None, None] for name, values in (actions | looks).items()}
         images[rows] = _photograph(_draw(face, size), face, streams[3])
     labels = targets.astype(np.float32) if blends else classes
@@ -185,9 +181,8 @@ def _draw_parameters(rng, targets):
     draws = rng.random((len(targets), 1 + len(ACTION_UNITS) + len(NUISANCES)))
     strength, jitter, looks = np.split(draws, (1, 1 + len(ACTION_UNITS)), axis=1)
     mean = sum(targets[:, [k]] * _MEANS[k] for k in range(len(FER7)))
-    low, high = _STRENGTH
     # Every unit varies around its share of the expression; idle ones twitch a little.
-    units = _CARICATURE * mean * (low + (high - low) * strength) * (0.8 + 0.4 * jitter)
+    units = _CARICATURE * mean * (_WEAKEST + _SPREAD * strength) * (0.8 + 0.4 * jitter)
     units += _TWITCH * jitter * (mean == 0)
     actions = dict(zip(ACTION_UNITS, units.astype(np.float32).T, strict=True))
     low, high = np.array(list(NUISANCES.values())).T

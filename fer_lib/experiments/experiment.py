@@ -128,7 +128,7 @@ class Experiment:
         cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
             `loop.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
-            `distribution.data_parallel`. Neither batch nor learning rate is changed by it.
+            `devices.data_parallel`. Neither batch nor learning rate is changed by it.
         device: `"auto"`, `"cpu"` or `"gpu"`: an error where there is none.
         deterministic: Whether a GPU gives the same bits each time, more slowly; TensorFlow only.
         seed: Seed of weights, order, augmentation and mixing. Splits do not depend on it, see
@@ -283,7 +283,7 @@ class Experiment:
         from fer_lib.data import catalogue
         from fer_lib.evaluation import test_time
         from fer_lib.models import attention, classifier
-        from fer_lib.training import augmentation, devices, distribution, loop
+        from fer_lib.training import augmentation, devices, loop
 
         lookup(classifier.BACKBONES, self.backbone, "backbone")
         lookup({None: None} | catalogue.DATASETS, self.auxiliary, "auxiliary data set")
@@ -301,7 +301,7 @@ class Experiment:
         lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
         lookup(test_time.VIEWS, self.test_time_augmentation, "test-time augmentation")
         lookup(MIXED_PRECISION, self.mixed_precision, "mixed_precision mode")
-        lookup(distribution.MODES, self.distribute, "distribute mode")
+        lookup(devices.MODES, self.distribute, "distribute mode")
         lookup(devices.DEVICES, self.device, "device")
         self._check_combinations(classifier.BACKBONES[self.backbone])
         return self

@@ -23,7 +23,7 @@ from fer_lib.experiments.runs import Run
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import checkpoints, devices, distribution, loop, targets
+from fer_lib.training import checkpoints, devices, loop, targets
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
@@ -86,14 +86,14 @@ def set_up(experiment):
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
-    with distribution.data_parallel(experiment.distribute) as count:
-        distribution.check_batch(experiment.batch_size, count)
+    with devices.data_parallel(experiment.distribute) as count:
+        devices.check_batch(experiment.batch_size, count)
     if count == 1:
         return []
     return [
         f"Each step's {experiment.batch_size} faces are shared by {count} devices. learning_rate "
-        "stays as it is: for a batch_size n times as large, the linear rule is n times the rate "
-        "(distribution.scaled)."
+        "stays as it is: for a batch_size n times as large, the linear rule (Goyal et al. "
+        "2017, arXiv:1706.02677) is n times the rate."
     ]
 
 
@@ -285,7 +285,7 @@ def _fit(experiment, data, model, teachers, folder):
     if experiment.auxiliary:
         others = experiment.load_data(experiment.auxiliary)["train"]
         auxiliary = targets.align(others.targets, others.ids, data["train"].ids)
-    with distribution.data_parallel(experiment.distribute) as count:
+    with devices.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
         own = {"stages": _stages(experiment), "folder": folder}
@@ -380,6 +380,9 @@ def _write_results(folder, about, data, answers):
         }
     with storage.replacing(folder / "predictions.npz") as path:
         np.savez_compressed(path, **predictions)
-    # What the scores belong to: a model or answers of another run are told by it.
-    scores["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    # A model or answers of another run are told by these. They are not among the scores, which
+    # are the same wherever the run is repeated: the files hold times.
+    made = storage.read_json(folder / "environment.json")
+    made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

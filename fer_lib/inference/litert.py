@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from fer_lib.screen import without_stderr
+
 
 def cores():
     """Return the number of cores that this process may use."""
@@ -100,8 +102,13 @@ def open_network(file):
     from ai_edge_litert.interpreter import Interpreter
 
     source = {"model_content" if isinstance(file, bytes) else "model_path": file}
-    interpreter = Interpreter(**source, num_threads=1)
-    interpreter.allocate_tensors()
+
+    def opened():
+        made = Interpreter(**source, num_threads=1)
+        made.allocate_tensors()
+        return made
+
+    interpreter = without_stderr(opened)  # it says which delegate it made
     face = interpreter.get_input_details()[0]["index"]
     answer = interpreter.get_output_details()[0]["index"]
     shape = None

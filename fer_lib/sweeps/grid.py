@@ -15,6 +15,7 @@ In words: `backbone=mobilenet,mobilenet_v2 epochs=15 seeds=0,1,2`.
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 from fer_lib import storage
@@ -23,6 +24,9 @@ from fer_lib.experiments.experiment import Experiment
 
 SECTIONS = ("parameters", "seeds", "exclude", "include")
 NAMES = tuple(field.name for field in dataclasses.fields(Experiment))
+
+
+MOST_POINTS = 10_000  # more is a slip of the pen, and would not fit into memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +105,9 @@ def make_grid(parameters, seeds=None, exclude=None, include=None):
         raise ValueError("results_dir must be one folder: it holds the whole sweep.")
     if seeds is not None:
         lists["seed"] = _seeds(seeds)
+    size = math.prod(len(values) for values in lists.values())
+    if size > MOST_POINTS:
+        raise ValueError(f"A grid has at most {MOST_POINTS:,} points; this one has {size:,}.")
     crossed = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
     points = [Experiment(**row) for row in crossed]
     for rule in exclude or []:
@@ -144,9 +151,10 @@ def _seeds(seeds):
         count = int(seeds)
     except (TypeError, ValueError):
         raise ValueError(f"seeds must be a list or a number of seeds; got {seeds!r}.") from None
-    if count < 1:
+    if not 1 <= count <= MOST_POINTS:
         raise ValueError(
-            f"seeds is how many there are, 1 for seed 0 alone, or a list; got {seeds!r}."
+            f"seeds is how many there are, 1 for seed 0 alone and at most {MOST_POINTS:,}, or a "
+            f"list; got {seeds!r}."
         )
     return _values("seed", list(range(count)))
 

@@ -10,8 +10,7 @@ augmentation   AUGMENTATIONS of faces
 mixing         MIXING: mixup and cutmix
 teachers       distillation: what finished classifiers say of training faces
 features       pixels or a network's features of faces
-devices        which devices compute
-distribution   several devices for one model
+devices        which devices compute, and several for one model
 """
 
 import lazy_loader

@@ -9,6 +9,7 @@ import keras
 from fer_lib.choices import lookup
 
 DEVICES = ("auto", "cpu", "gpu")
+MODES = ("auto", "none", "data")
 
 
 def on_gpu():
@@ -130,3 +131,82 @@ def explaining_memory(batch_size):
         raise MemoryError(
             f"A step of batch_size={batch_size} does not fit into the device's memory: {advice}."
         ) from error
+
+
+# Several devices for one model, by the backend's own data parallelism. JAX:
+# `keras.distribution.DataParallel`. TensorFlow: `tf.distribute.MirroredStrategy`, because
+# `keras.distribution` does not distribute there. One model on several hosts is not trained:
+# Keras's `fit` does not run under `MultiWorkerMirroredStrategy` (keras issue 20585).
+
+
+@contextlib.contextmanager
+def data_parallel(mode="auto"):
+    """Within this block, models are built and trained on all devices of a kind at once.
+
+    `batch_size` stays the global batch: each of `n` devices gets `batch_size / n` of its faces,
+    so one device and several compute the same step.
+
+    Two differences remain. Batch normalisation on TensorFlow uses each device's own faces (on
+    JAX the whole batch's), and dropout and augmentation draw other numbers.
+
+    Args:
+        mode: `"auto"` (all GPUs if there are several, else nothing), `"none"`, or `"data"` (all
+            devices of the best kind; an error if there is one alone).
+
+    Yields:
+        The number of devices.
+
+    Raises:
+        ValueError: If the mode is unknown, or `"data"` finds a single device, or the backend can
+            not distribute.
+    """
+    lookup(MODES, mode, "distribute mode")
+    kind = (
+        "gpu" if any("gpu" in name.lower() for name in keras.distribution.list_devices()) else "cpu"
+    )
+    devices = [name for name in keras.distribution.list_devices() if kind in name.lower()]
+    if mode == "none" or (mode == "auto" and (kind == "cpu" or len(devices) < 2)):
+        yield 1
+        return
+    backend = keras.backend.backend()
+    start = lookup(_PARALLEL, backend, "backend for distribute='data':")
+    if len(devices) < 2:
+        raise ValueError(f"distribute='data' needs several devices; {backend} sees {devices}.")
+    with start(devices):
+        yield len(devices)
+
+
+def check_batch(batch_size, devices):
+    """Refuse a global batch that the devices cannot share evenly.
+
+    Raises:
+        ValueError: If `batch_size` is no multiple of `devices`.
+    """
+    if batch_size % devices:
+        nearest = max(devices, round(batch_size / devices) * devices)
+        raise ValueError(
+            f"batch_size must be a multiple of the {devices} devices; got {batch_size}: "
+            f"use {nearest}."
+        )
+
+
+@contextlib.contextmanager
+def _jax_parallel(devices):
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+@contextlib.contextmanager
+def _tensorflow_parallel(devices):
+    import tensorflow as tf
+
+    names = [name.replace("gpu:", "GPU:").replace("cpu:", "CPU:") for name in devices]
+    with tf.distribute.MirroredStrategy(names).scope():
+        yield
+
+
+_PARALLEL = {"jax": _jax_parallel, "tensorflow": _tensorflow_parallel}

@@ -37,7 +37,7 @@ class Feed:
         mixing: Key of `mixing.MIXING`, or `None`. Mixed faces differ every epoch, so that nothing
             is cached.
         mixing_alpha: See `mixing.mix`.
-        parallel: Number of devices that share each step; see `distribution.data_parallel`. With
+        parallel: Number of devices that share each step; see `devices.data_parallel`. With
             several nothing is cached, and the data stays in memory.
         on_device: Whether the training data is kept on the device; by default where there is a
             GPU and it fits.

@@ -123,7 +123,7 @@ def fit(
             `mixing` or several devices), on a CPU by LiteRT where it is quicker, whose features
             differ in the sixth digit; `"exact"` does so with Keras alone, to the bit as without;
             `"none"` never.
-        parallel: Number of devices of the `distribution.data_parallel` block around this call.
+        parallel: Number of devices of the `devices.data_parallel` block around this call.
         seed: Seed of order, dropout, augmentation and mixing.
 
     Returns:

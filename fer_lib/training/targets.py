@@ -8,13 +8,10 @@ from fer_lib.evaluation import calibration
 CLASS_WEIGHTS = (None, "balanced")
 SAMPLING = (None, "balanced")
 
-# Focal: Lin et al. 2017, arXiv:1708.02002, equation 5, with alpha 0.25 and gamma 2. The
-# Kullback-Leibler divergence has the gradient of the cross-entropy, and is 0 where the
-# model gives the votes' own distribution.
+# Focal: Lin et al. 2017, arXiv:1708.02002, equation 5, with alpha 0.25 and gamma 2.
 LOSSES = {
     "crossentropy": keras.losses.CategoricalCrossentropy,
     "focal": keras.losses.CategoricalFocalCrossentropy,
-    "kl": keras.losses.KLDivergence,
 }
 
 

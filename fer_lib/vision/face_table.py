@@ -98,7 +98,8 @@ def screen_table(table, rows=40):
     shown["box"] = [
         "{width} x {height} at {x}, {y}".format(**row) if row["emotion"] else "" for row in rows
     ]
-    shown["note"] = table["note"]
+    # The name stands in the first column already.
+    shown["note"] = [str(row["note"]).removeprefix(f"{row['source']} ") for row in rows]
     return shown.to_string(index=False)
 
 

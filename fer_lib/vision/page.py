@@ -342,7 +342,5 @@ def _gradio():
     try:
         import gradio
     except ImportError as error:
-        raise ImportError(
-            f'The page needs gradio: pip install "fer_lib[page]" ({error}).'
-        ) from None
+        raise ImportError(f'The page needs gradio: pip install -e ".[page]" ({error}).') from None
     return gradio

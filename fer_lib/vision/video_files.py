@@ -294,7 +294,7 @@ def pyav():
     try:
         import av
     except ImportError as error:
-        raise ImportError(f'Videos need PyAV: pip install "fer_lib[vision]" ({error}).') from None
+        raise ImportError(f'Videos need PyAV: pip install -e ".[vision]" ({error}).') from None
     # It is silent. To set a level of its log would make decoding threads wait for Python's lock,
     # and hang when a video is closed.
     return av

@@ -82,7 +82,8 @@ def clean(tmp_path, parts, model_file):
     write_run(tmp_path / "other", parts, right=0.2, backbone="mobilenet")
     shutil.copy(model_file, result.folder / "model.keras")
     hashed = {n: storage.file_hash(result.folder / n) for n in ("model.keras", "predictions.npz")}
-    storage.write_json(result.folder / "scores.json", result.scores | {"files": hashed})
+    made = result.environment | {"files": hashed}
+    storage.write_json(result.folder / "environment.json", made)
     return runs.load_run(result.folder)
 
 

@@ -111,12 +111,12 @@ def percentiles(case, way, times, *, first=None, goal=None):
 
 def case(count, length, path, model, folder):
     """Return the rows of a clip with so many faces."""
-    import cv2
     import numpy as np
 
     from fer_lib.inference.predictor import load_predictor
     from fer_lib.vision import video
     from fer_lib.vision.recogniser import Recogniser
+    from fer_lib.vision.video_copy import write_frames
 
     name = f"640x480, {count} face{'s' * (count > 1)}"
     pictures, predictor, script = frames(count, length), load_predictor(path), usual(model)
@@ -138,11 +138,8 @@ def case(count, length, path, model, folder):
     rows += more
     crops = np.zeros((count, *predictor.face_size), np.uint8)
     rows += percentiles(name, "classify alone", spent(predictor.predict, [crops] * 100))[0]
-    clip = Path(folder) / f"{count}.avi"
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 30, (640, 480))
-    for image in pictures:
-        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    writer.release()
+    clip = Path(folder) / f"clip-{count}.mp4"
+    write_frames(clip, pictures, 30)
     for way, options in (
         ("predict_video", {}),
         ("predict_video with annotated copy", {"annotated": Path(folder) / f"{count}.mp4"}),

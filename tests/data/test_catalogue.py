@@ -277,7 +277,7 @@ def test_offline_the_message_says_which_file_from_where_and_to_which_path(fer_ho
 def test_without_kagglehub_the_message_says_how_to_install_it(no_kagglehub):
     with pytest.raises(FileNotFoundError) as error:
         catalogue.load_dataset("fer2013")
-    assert 'pip install "fer_lib[data]"' in _message(error)[0]
+    assert 'pip install -e ".[data]"' in _message(error)[0]
 
 
 # "auto"

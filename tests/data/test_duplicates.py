@@ -202,3 +202,14 @@ def test_groups_are_kept_and_a_damaged_file_is_not_believed(fer_home, rng, monke
     kept.write_bytes(kept.read_bytes()[:-3])
     np.testing.assert_array_equal(duplicates.near_duplicate_groups(images), groups)
     np.testing.assert_array_equal(np.load(kept), groups)
+
+
+def test_no_damage_of_a_kept_file_s_header_is_an_error(tmp_path):
+    path = tmp_path / "groups.npy"
+    np.save(path, np.arange(5))
+    whole = path.read_bytes()
+    for place in range(0, 128, 3):
+        for value in (0, 40, 39, 255):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            groups = duplicates._load(path, 5)
+            assert groups is None or len(groups) == 5

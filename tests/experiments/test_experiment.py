@@ -13,7 +13,7 @@ from fer_lib.data import catalogue
 from fer_lib.experiments import experiment
 from fer_lib.experiments.experiment import Experiment, from_notebook
 from fer_lib.models import attention, classifier
-from fer_lib.training import augmentation, devices, distribution, loop, mixing
+from fer_lib.training import augmentation, devices, loop, mixing
 from support.places import ROOT, write_fer2013_csv
 
 FIELDS = {field.name: field for field in dataclasses.fields(Experiment)}
@@ -155,7 +155,7 @@ def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest)
         ("loss", loop.LOSSES),
         ("sampling", loop.SAMPLING),
         ("mixing", mixing.MIXING),
-        ("distribute", distribution.MODES),
+        ("distribute", devices.MODES),
         ("device", devices.DEVICES),
     ],
 )
@@ -221,7 +221,7 @@ OTHERS = {
     "attention": "se",
     "layer_decay": 0.5,
     "ema": 0.99,
-    "loss": "kl",
+    "loss": "focal",
     "sampling": "balanced",
     "mixing": "mixup",
     "distill_from": "teacher.tflite",

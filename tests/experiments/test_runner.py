@@ -52,8 +52,11 @@ def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
     assert written[0] == "experiment.json" and written[-1] == "scores.json"
     assert not (result.folder / "checkpoint").exists()
     assert result.folder.name == experiment("").name
-    hashed = {n: storage.file_hash(result.folder / n) for n in result.scores["files"]}
-    assert hashed == result.scores["files"] and set(hashed) >= {"model.keras", "predictions.npz"}
+    hashed = {n: storage.file_hash(result.folder / n) for n in result.environment["files"]}
+    assert hashed == result.environment["files"] and set(hashed) >= {
+        "model.keras",
+        "predictions.npz",
+    }
     host = socket.gethostname()
     assert not any(host in path.name for path in result.folder.glob("tensorboard/**/*"))
 
@@ -408,7 +411,7 @@ def test_several_devices_are_announced_with_the_rule_for_the_rate(monkeypatch):
         yield 4
 
     assert runner.set_up(experiment("")) == []
-    monkeypatch.setattr(runner.distribution, "data_parallel", four)
+    monkeypatch.setattr(runner.devices, "data_parallel", four)
     (sentence,) = runner.set_up(experiment(""))
     assert "32 faces are shared by 4 devices" in sentence and "n times the rate" in sentence
     with pytest.raises(ValueError, match="multiple of the 4 devices; got 30"):

@@ -105,3 +105,10 @@ def test_words_cross_to_the_product(epochs, seeds):
     points = read_grid(words).points
     assert {(p.epochs, p.seed) for p in points} == set(itertools.product(epochs, [*seeds, 99]))
     assert len({p.name for p in points}) == len(points) == len(epochs) * (len(seeds) + 1)
+
+
+def test_a_grid_that_nobody_can_mean_is_refused_before_it_is_made():
+    with pytest.raises(ValueError, match="at most 10,000, or a list; got 1000000000"):
+        make_grid({"epochs": 1}, seeds=1_000_000_000)
+    with pytest.raises(ValueError, match="at most 10,000 points; this one has 27,000"):
+        make_grid({name: list(range(1, 31)) for name in ("epochs", "batch_size", "patience")})

@@ -14,7 +14,7 @@ from fer_lib.vision import detection
 from fer_lib.vision import yunet as network_file
 from fer_lib.vision.detection import DETECTORS, Detection, crop_faces, detect
 
-pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_max_side_must_be_positive():
 
 def test_without_opencv_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ImportError, match=r'pip install "fer_lib\[vision\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[vision\]"'):
         detect(np.zeros((9, 9), np.uint8))
 
 
@@ -353,3 +353,92 @@ def test_a_known_detector_gives_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert detect(np.zeros((9, 9), np.uint8), "haar") == []
+
+
+# Searches of large photographs
+
+
+def squares(monkeypatch, name="yunet"):
+    """A detector, under YuNet's name, of white squares of 10 to 300 pixels; what it was given."""
+    import cv2
+
+    seen = []
+
+    def find(image):
+        seen.append(image.shape[:2])
+        _, _, stats, _ = cv2.connectedComponentsWithStats((image[..., 0] > 200).astype(np.uint8))
+        return [Detection(*map(float, s[:4]), 0.9) for s in stats[1:] if 10 <= min(s[2:4]) <= 300]
+
+    monkeypatch.setitem(DETECTORS, name, lambda: find)
+    monkeypatch.setattr(detection, "_ready", threading.local())
+    return seen
+
+
+def large(*places):
+    image = np.full((2600, 4000, 3), 50, np.uint8)
+    for x, y, side in places:
+        image[y : y + side, x : x + side] = 255
+    return image
+
+
+def test_faces_of_all_sizes_are_found_once_each_wherever_tiles_meet(monkeypatch):
+    squares(monkeypatch)
+    steps = [(x, 40 + 61 * number, 20 + number) for number, x in enumerate(range(30, 3900, 97))]
+    places = [*steps, (2000, 100, 150), (3000, 200, 400), (100, 1500, 900)]
+    faces, side = detection.search(large(*places), "yunet", threads=2)
+    assert side == 4000 and len(faces) == len(places)
+    for face, (x, y, length) in zip(
+        faces, sorted(places, key=lambda p: (p[0] + p[2] / 2, p[1])), strict=True
+    ):
+        assert math.dist(face.centre, (x + length / 2, y + length / 2)) < 5
+        assert face.width == pytest.approx(length, abs=8)
+
+
+def test_threads_change_no_face(monkeypatch):
+    squares(monkeypatch)
+    image = large((50, 50, 20), (1100, 700, 40), (3900, 2500, 60))
+    one, many = (detection.search(image, "yunet", threads=threads) for threads in (1, 4))
+    assert one == many
+
+
+def test_the_search_follows_the_smallest_face_and_the_size_that_are_asked_for(monkeypatch):
+    seen = squares(monkeypatch)
+    image = large((50, 50, 24), (1100, 700, 60))
+    assert len(detection.search(image, "yunet", size=640)[0]) == 0 and len(seen) == 1
+    faces, side = detection.search(image, "yunet", min_face=40)
+    assert side == 1600 and [round(face.width / 60) for face in faces] == [1]
+    assert detection.search(image[:400, :600], "yunet")[1] == 600
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"min_face": 0}, "min_face must be at least 1"),
+        ({"size": 5}, "search_size must be 32 to"),
+        ({"min_score": 3}, "min_score of YuNet must be 0.3 to 1"),
+    ],
+)
+def test_searches_that_cannot_be_are_refused(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        detection.search(np.zeros((9, 9), np.uint8), "yunet", **wrong)
+
+
+def test_another_detector_searches_a_large_photo_once(monkeypatch):
+    seen = squares(monkeypatch, "fake")
+    detection.search(large(), "fake")
+    assert len(seen) == 1 and max(seen[0]) == detection.MAX_SIDE
+
+
+@pytest.mark.realdata
+def test_onnx_runtime_and_opencv_find_the_same_faces(yunet, photo, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    for name in ("two_men_and_two_bystanders.jpg", "solvay_1927_29_people.jpg"):
+        monkeypatch.setattr(detection, "_ready", threading.local())
+        quick = detect(photo(name), "yunet")
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "onnxruntime", None)
+            without.setattr(detection, "_ready", threading.local())
+            usual = detect(photo(name), "yunet")
+        assert len(quick) == len(usual) > 3
+        np.testing.assert_allclose([f[:5] for f in quick], [f[:5] for f in usual], atol=0.05)
+        np.testing.assert_allclose([f.eyes for f in quick], [f.eyes for f in usual], atol=0.05)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.emotions import FER7
 from fer_lib.inference import honest_use
@@ -106,13 +106,13 @@ def test_errors_per_class_come_from_the_run(tmp_path):
 
 def test_without_gradio_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(ImportError, match=r'pip install "fer_lib\[page\]"'):
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[page\]"'):
         page.build_page(clips.Bands(), detector="frames")
 
 
 @pytest.mark.slow
 def test_the_page_answers_looks_at_a_photo_and_a_video_and_keeps_nothing(tmp_path, monkeypatch):
-    pytest.importorskip("gradio", reason='needs pip install "fer_lib[page]"')
+    pytest.importorskip("gradio", reason='needs pip install -e ".[page]"')
     import urllib.error
     import urllib.request
 

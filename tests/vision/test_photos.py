@@ -20,7 +20,7 @@ from fer_lib.vision.face_table import save_table
 from fer_lib.vision.photos import recognise
 from fer_lib.vision.pictures import read_photo
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 PINNED = "source frame seconds face x y width height detection_score emotion unsure".split()
 
@@ -425,7 +425,7 @@ def test_the_largest_face_and_faces_of_a_size_can_be_asked_for(tmp_path, predict
 def test_what_was_searched_of_a_large_photo_is_noted(tmp_path, predictor):
     image = picture((300, 300), height=1300, width=2000, side=400)
     table = recognise(image, predictor, detector="squares")
-    assert table["note"].tolist() == ["searched at 640 pixels a side for faces of 16 and more"]
+    assert table["note"].tolist() == ["searched at 640 pixels a side for faces of 12 and more"]
     table = recognise(image, predictor, detector="squares", search_size=1000, min_face=40)
     assert table["note"].tolist() == ["searched at 1,000 pixels a side for faces of 40 and more"]
     assert table["width"][0] == pytest.approx(400, abs=4)

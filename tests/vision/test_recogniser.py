@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.vision import detection
 from fer_lib.vision.recogniser import HELD, Recogniser, _carried

@@ -13,8 +13,8 @@ import pytest
 
 from support.places import ROOT
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
-pytest.importorskip("av", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
+pytest.importorskip("av", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.emotions import FER7
 from fer_lib.vision import detection, drawing, part_file

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-av = pytest.importorskip("av", reason='needs pip install "fer_lib[vision]"')
+av = pytest.importorskip("av", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.vision import video_files
 from fer_lib.vision.video_copy import Copy

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-cv2 = pytest.importorskip("cv2", reason='needs pip install "fer_lib[vision]"')
+cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.emotions import COLOURS, FER7
 from fer_lib.vision import detection, webcam

@@ -97,7 +97,7 @@ def fetch_fer2013():
     try:
         import kagglehub
     except ImportError:
-        reason = 'kagglehub is not installed (pip install "fer_lib[data]")'
+        reason = 'kagglehub is not installed (pip install -e ".[data]")'
         raise _not_found(folder, reason) from None
     faults = []
     for handle in FER2013_HANDLES:
@@ -174,7 +174,7 @@ FER2013 = Dataset(
         counts=FER2013_COUNTS,
         citation="Goodfellow et al., Challenges in Representation Learning: A report on three "
         "machine learning contests, 2013, https://arxiv.org/abs/1307.0414",
-        access='downloaded by kagglehub (pip install "fer_lib[data]"), or put there by hand: '
+        access='downloaded by kagglehub (pip install -e ".[data]"), or put there by hand: '
         "fer2013.csv, icml_face_data.csv, train.csv, the train/ and test/ folders, or a zip",
         notes="labels are noisy (human accuracy is about 65 %); identical images within and "
         "across splits, some with different labels; a dozen blank images; disgust is rare; "

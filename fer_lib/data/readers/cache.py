@@ -9,6 +9,7 @@ import uuid
 import warnings
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -140,7 +141,8 @@ def load_entry(entry):
                 return None
         told = {key: about[key] for key in ("label_set", "name", "skipped")}
         return Faces(**arrays, **told, notes=about.get("notes", ()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+    # TokenError is numpy's of a damaged header.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, TokenError):
         return None
 
 

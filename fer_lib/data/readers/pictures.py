@@ -4,6 +4,7 @@
 grey, turned upright, on white; what cannot be read is a ValueError whose text says why.
 """
 
+import functools
 import io
 import os
 import typing
@@ -139,6 +140,7 @@ def face(data, size, *, colour=False, box=None):
     return Picture(np.asarray(resized), picture.note)
 
 
+@functools.cache
 def _formats():
     """Return the formats to open: HEIC among them once its plug-in is there."""
     from PIL import Image

@@ -1,4 +1,4 @@
-"""distribution: several devices train as one does; here on devices simulated on the CPU."""
+"""devices: several train as one does; here on devices simulated on the CPU."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fer_lib.training.distribution import check_batch, data_parallel, scaled
+from fer_lib.training.devices import check_batch, data_parallel
 from support.places import ROOT
 
 CODE = """
@@ -24,12 +24,12 @@ if backend == "tensorflow":
 import keras
 from fer_lib.data import synthetic
 from fer_lib.models import classifier
-from fer_lib.training import distribution, optimizers
+from fer_lib.training import devices, optimizers
 from support.tiny_backbone import installed
 
 faces = synthetic.make_faces(128, seed=1)
 for mode in ("none", "data"):
-    with installed(), distribution.data_parallel(mode) as devices:
+    with installed(), devices.data_parallel(mode) as count:
         keras.utils.set_random_seed(0)
         model = classifier.build_classifier(
             "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
@@ -43,7 +43,7 @@ for mode in ("none", "data"):
     value = model.weights[0].value
     copies = value.sharding.device_set if backend == "jax" else getattr(value, "values", [value])
     print(json.dumps({
-        "devices": devices,
+        "devices": count,
         "copies": len(copies),
         "loss": history,
         "probabilities": probabilities[:8].tolist(),
@@ -142,4 +142,3 @@ def test_a_batch_that_devices_can_not_share_is_refused():
     check_batch(64, 4)
     with pytest.raises(ValueError, match="multiple of the 4 devices; got 66: use 64"):
         check_batch(66, 4)
-    assert scaled(64, 1e-3, 1) == (64, 1e-3)
