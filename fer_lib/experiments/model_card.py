@@ -140,6 +140,8 @@ def write_card(run, name, scores, table, temperature, cross=None):
 
 def _origin(run):
     data, commit = run.environment["data"], (run.environment.get("git") or {}).get("commit")
+    data, git = run.environment["data"], run.environment.get("git")  # None outside a checkout
+    version = run.environment.get("packages", {}).get("fer_lib", "of an unknown version")
     lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
     lines += [f"- started from: {run.scores['weights']}"]
     lines += [
@@ -148,7 +150,8 @@ def _origin(run):
     ]
     lines += [
         f"- epoch {run.scores['best_epoch']} of {len(run.history)}, chosen by "
-        f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
+        f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib "
+        + (f"at commit {git['commit']}" if git else version),
         f"- run folder: `{published.public_name(run)}`",
     ]
     return "\n".join(
