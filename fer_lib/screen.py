@@ -21,13 +21,26 @@ def progress(items=None, text=None, **options):
     """
     import warnings
 
-    from tqdm import TqdmExperimentalWarning
+    from tqdm import TqdmExperimentalWarning, std
 
+    settings = {"desc": text, "delay": 2, "leave": False}
+    if not watched():
+        # It counts all the same: who asks it how far the work is gets an answer.
+        return std.tqdm(items, **settings | options | {"file": _Nowhere()})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TqdmExperimentalWarning)
         from tqdm.auto import tqdm
-    settings = {"desc": text, "delay": 2, "leave": False, "disable": not watched()}
     return tqdm(items, **settings | options)
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, text):
+        """Take a text."""
+
+    def flush(self):
+        """Do nothing."""
 
 
 def watched():

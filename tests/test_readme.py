@@ -1,5 +1,6 @@
 """What the pages and the set-up files promise."""
 
+import ast
 import re
 import tomllib
 
@@ -7,7 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
+import fer_lib
+from fer_lib.__main__ import commands
 from fer_lib.audit.pitfalls import pitfall
+from fer_lib.data.catalogue import DATASETS
 from fer_lib.evaluation.bootstrap import in_words
 from fer_lib.experiments import runs
 from fer_lib.experiments.experiment import Experiment
@@ -163,3 +167,19 @@ def test_the_scores_of_ckplus_are_what_was_measured(name):
 def test_no_message_asks_an_index_for_a_package_of_our_name():
     for path in (ROOT / "fer_lib").rglob("*.py"):
         assert "pip install" + ' "fer_lib' not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_data_set_backbone_table_and_command_that_pages_name_is_known():
+    listed = re.findall(r"`(\w+)`", PAGES["fer_lib/README.md"].split("## Data")[1].split("**")[0])
+    assert set(DATASETS) <= set(listed)
+    for page, text in PAGES.items():
+        for command in re.findall(r"python -m fer_lib (\w+)", text):
+            assert command in commands.commands, (page, command)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_python_name_what_is_there(page):
+    for block in re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.S):
+        ast.parse(block)
+        for name in re.findall(r"\bfer_lib\.(\w+)", block):
+            assert name in dir(fer_lib), name

@@ -21,6 +21,7 @@ def test_a_log_holds_no_bars(unwatched, capsys):
     bar = screen.progress(text="work", total=2, delay=0)
     bar.set_description("other work")
     bar.update(1)
+    assert bar.n == 1
     bar.write("a line")
     bar.close()
     assert capsys.readouterr() == ("a line\n", "")

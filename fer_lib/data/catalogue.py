@@ -257,7 +257,7 @@ def load_synthetic(*, train=2100, validation=700, test=1400, seed=0):
     from fer_lib.data.synthetic import make_faces
 
     parts = [
-        make_faces(number, seed=len(SPLITS) * seed + place)
+        make_faces(number, seed=len(SPLITS) * seed + place, subtle=True)
         for place, number in enumerate((train, validation, test))
     ]
     return named(parts, [f"{SYNTHETIC}: {split}" for split in SPLITS])

@@ -2,10 +2,8 @@
 
 An emotion is an entry of `PROTOTYPES` (which facial action units contract, how strongly), a person
 and a photograph are draws from `NUISANCES`. To add a nuisance: an entry, and its use in drawing.
-
 Only `+ - * /`, square roots and comparisons touch the numbers, never `exp` or `sin`: those differ
 in the last bit between processors, and the faces shall not.
-
 Action units: Ekman and Friesen, *Facial Action Coding System* (1978). Prototypes, simplified: the
 table of emotion predictions in Ekman, Friesen and Hager, *FACS Investigator's Guide* (2002).
 """
@@ -46,8 +44,7 @@ PROTOTYPES = {
     "neutral": {},
 }
 
-# FER-2013's Training rows per class, in the order of FER7 (Goodfellow et al. 2013,
-# https://arxiv.org/abs/1307.0414).
+# FER-2013's Training rows per class, in FER7's order (Goodfellow et al. 2013, arXiv 1307.0414).
 FER2013_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)
 
 # Name → range of a uniform draw. Lengths in face units (half the image's side at zoom 1), tones
@@ -102,16 +99,17 @@ NUISANCES = {
     "softness": (0.9, 1.15),
     "contrast": (0.9, 1.1),
     "brightness": (-0.1, 0.1),
-    "noise": (0.0, 0.04),
+    "noise": (0.0, 0.012),
 }
 
-# 48 pixels show less than life does; weak expressions look neutral, and idle units twitch.
-_CARICATURE, _WEAKEST, _SPREAD, _TWITCH = 1.3, 0.2, 0.85, 0.25
+_CARICATURE = 1.3  # 48 pixels show an expression less clearly than life
+# Strength of the weakest expression, its spread, the twitch of idle units, and times the noise.
+_CLEAR, _SUBTLE = (0.95, 0.2, 0.08, 1.0), (0.2, 0.85, 0.25, 10 / 3)
 _DARK = 0.25  # of the skin's tone: brows, lids, lip line
 _MEANS = np.array([[PROTOTYPES[name].get(unit, 0.0) for unit in ACTION_UNITS] for name in FER7])
 
 
-def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
+def make_faces(n, *, seed=0, balanced=True, blends=0.0, subtle=False, size=48):
     """Draw `n` synthetic faces.
 
     Face `i` depends on `seed`, the options and `i` alone: the first faces of a larger set are
@@ -123,6 +121,7 @@ def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
         balanced: Whether all seven classes are equally frequent (every seven faces in a row hold
             each once). Otherwise they are as frequent as in FER-2013's Training rows.
         blends: Fraction of faces, 0 to 1, that mix the action units of two emotions.
+        subtle: Whether many expressions are weak, on noisier pictures: hard to tell from neutral.
         size: Height and width of the images in pixels, at least 24.
 
     Returns:
@@ -143,7 +142,7 @@ def make_faces(n, *, seed=0, balanced=True, blends=0.0, size=48):
     streams = [np.random.default_rng([seed, stream]) for stream in range(4)]
     classes = _draw_classes(streams[0], n, balanced)
     targets = _draw_targets(streams[1], classes, blends)
-    actions, looks = _draw_parameters(streams[2], targets)
+    actions, looks = _draw_parameters(streams[2], targets, subtle)
     images = np.empty((n, size, size), np.uint8)
     for start in range(0, n, 128):
         rows = slice(start, start + 128)
@@ -176,18 +175,19 @@ def _draw_targets(rng, classes, blends):
     return targets
 
 
-def _draw_parameters(rng, targets):
+def _draw_parameters(rng, targets, subtle=False):
     """Return the action units' intensities and the nuisances, `float32` of shape `(n,)` each."""
+    weakest, spread, twitch, noise = _SUBTLE if subtle else _CLEAR
     draws = rng.random((len(targets), 1 + len(ACTION_UNITS) + len(NUISANCES)))
     strength, jitter, looks = np.split(draws, (1, 1 + len(ACTION_UNITS)), axis=1)
     mean = sum(targets[:, [k]] * _MEANS[k] for k in range(len(FER7)))
     # Every unit varies around its share of the expression; idle ones twitch a little.
-    units = _CARICATURE * mean * (_WEAKEST + _SPREAD * strength) * (0.8 + 0.4 * jitter)
-    units += _TWITCH * jitter * (mean == 0)
+    units = _CARICATURE * mean * (weakest + spread * strength) * (0.8 + 0.4 * jitter)
+    units += twitch * jitter * (mean == 0)
     actions = dict(zip(ACTION_UNITS, units.astype(np.float32).T, strict=True))
     low, high = np.array(list(NUISANCES.values())).T
-    looks = (low + (high - low) * looks).astype(np.float32)
-    return actions, dict(zip(NUISANCES, looks.T, strict=True))
+    looks = dict(zip(NUISANCES, (low + (high - low) * looks).astype(np.float32).T, strict=True))
+    return actions, looks | {"noise": looks["noise"] * np.float32(noise)}
 
 
 def _draw(face, size):

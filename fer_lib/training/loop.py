@@ -154,10 +154,7 @@ def fit(
     if auxiliary is not None:
         targets = np.concatenate([targets, auxiliary], axis=1)
     factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
-    total = sum(stage.epochs for stage in stages)
-    bar = _progress(total, steps, len(history))
-    if 0 < len(history) < total:
-        bar.write(f"Resuming at epoch {len(history) + 1} of {total}.")
+    bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
     first = 0
     for stage in stages:
         last = first + stage.epochs

@@ -42,8 +42,9 @@ def test_the_same_arguments_draw_the_same_faces(faces):
 
 def test_the_first_pixels_are_the_same_on_every_machine():
     """Only exactly rounded operations touch the numbers, so one hash holds everywhere."""
-    assert make_faces(14, seed=0).content_hash == "6a4469ad253008cc"
-    assert make_faces(14, seed=0, blends=0.5).content_hash == "d6971bb9751aadec"
+    assert make_faces(14, seed=0).content_hash == "d7972ca9d50b2d11"
+    assert make_faces(14, seed=0, blends=0.5).content_hash == "6c63761a696253b6"
+    assert make_faces(14, seed=0, subtle=True).content_hash == "6a4469ad253008cc"
 
 
 @pytest.mark.parametrize("options", [{}, {"balanced": False}, {"blends": 0.4}])
@@ -140,8 +141,9 @@ def test_arguments_out_of_range_are_named(arguments, message):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_linear_classifier_learns_something_but_not_all():
-    faces = make_faces(2100, seed=6)
+@pytest.mark.parametrize("subtle, low, high", [(False, 0.55, 0.85), (True, 0.30, 0.55)])
+def test_a_linear_classifier_learns_something_but_not_all(subtle, low, high):
+    faces = make_faces(2100, seed=6, subtle=subtle)
     pixels = faces.images[:, ::2, ::2].reshape(2100, -1) / 255
     model = LogisticRegression(max_iter=40).fit(pixels[:1400], faces.labels[:1400])
-    assert 0.30 < model.score(pixels[1400:], faces.labels[1400:]) < 0.85
+    assert low < model.score(pixels[1400:], faces.labels[1400:]) < high

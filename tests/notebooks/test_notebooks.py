@@ -95,7 +95,7 @@ def test_a_data_set_is_explored(with_votes, tmp_path):
     done = run_papermill(tmp_path, path, output, dataset="fer2013", **tiny)
     assert done.returncode == 0, done.stderr[-3000:]
     printed, figures = text_and_figures(output)
-    assert figures == 9 and "168 faces have votes in fer2013new.csv" in printed
+    assert figures == 9 and "168 faces have votes (fer2013new.csv" in printed
 
     data = write_fer2013_csv(tmp_path / "faces.csv")
     done = run_papermill(tmp_path, path, output, dataset=data, map_method="tsne", **tiny)
