@@ -139,7 +139,6 @@ def write_card(run, name, scores, table, temperature, cross=None):
 
 
 def _origin(run):
-    data, commit = run.environment["data"], (run.environment.get("git") or {}).get("commit")
     data, git = run.environment["data"], run.environment.get("git")  # None outside a checkout
     version = run.environment.get("packages", {}).get("fer_lib", "of an unknown version")
     lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
