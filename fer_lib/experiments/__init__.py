@@ -9,6 +9,7 @@ locks           one process at a time, also across hosts
 environment     the machine, versions, code and data of a run
 values          what people pass for a number or a truth
 comparison      compare_runs, ensemble: several runs on the same faces
+story           what a run is about to do and what came of it, in sentences
 cross_dataset   cross_table: models on data sets that they were not trained on
 model_card      ship: small files of a run, with their card
 """
