@@ -93,9 +93,10 @@ def find_parts(path):
     if path.is_file():
         return [Part(path, _kind_of_file(path))], []
     files, problems = archives.walk(path)
-    images = any(name.lower().endswith(pictures.SUFFIXES) for name in files)
+    others = [name for name in files if not name.lower().endswith(pictures.SUFFIXES)]
+    images = len(others) < len(files)
     found = collections.defaultdict(list)
-    for name in _by_depth(files):
+    for name in _by_depth(others):
         lower = name.lower()
         if lower.endswith(path_tables.SUFFIXES) and len(found["looked at"]) < _MANY:
             found["looked at"].append(name)
@@ -120,7 +121,8 @@ def find_parts(path):
 
 def _check_archives(path, packed, files):
     """Raise if an archive holds a split that the pictures beside it lack."""
-    above = {folder for name in files for folder in PurePosixPath(name).parts[:-1]}
+    ways = {name.rpartition("/")[0] for name in files}
+    above = {folder for way in ways for folder in PurePosixPath(way).parts}
     there = {_split_of_file(folder) for folder in above}
     there |= {_split_of_file(name) for name in files if name.endswith(path_tables.SUFFIXES)}
     for name in packed:
