@@ -284,7 +284,8 @@ def predict(paths, model, **options):
 
     table = photos.recognise(list(paths), model, **options)
     print(face_table.screen_table(table))
-    print(*[f"{options[kind]} is written." for kind in ("out", "annotated") if options[kind]])
+    for kind in ("out", "annotated"):
+        print(f"{options[kind]} is written.\n" if options[kind] else "", end="")
     return int(not table.attrs["read"])
 
 

@@ -3,6 +3,7 @@
 catalogue     data sets by name: load_dataset, describe, DATASETS
 faces         Faces: images, labels or votes, groups, ids; Splits: those of each split
 splits        holdout and kfold keep classes in proportion and groups together; split_by_usage
+draws         draws of whole groups, behind the splits
 duplicates    duplicate_groups, near_duplicate_groups
 combine       mix joins data sets over the emotions they share, without drops emotions
 synthetic     make_faces draws faces, for tests and demonstrations

@@ -188,15 +188,16 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
         f"Looked for in: {home(folder or name)}",
         f"Known defects: {card.notes}",
     ]
-    return "\n".join([*lines, *_loaded_lines(loaded)])
+    shows_people = name != "synthetic"
+    return "\n".join([*lines, *_loaded_lines(loaded, shows_people)])
 
 
-def _loaded_lines(loaded):
+def _loaded_lines(loaded, shows_people=True):
     """Return what was taken for what: sources, splits, subjects, what was left out, and counts."""
     if not loaded:
         return []
     lines = list(dict.fromkeys(note for faces in loaded.values() for note in faces.notes))
-    if not any(line.startswith("Subjects") for line in lines):
+    if shows_people and not any(line.startswith("Subjects") for line in lines):
         groups = {str(g) for f in loaded.values() if f.groups is not None for g in f.groups}
         unknown = "Subjects: unknown: faces of one person may stand on both sides of a split."
         lines.append(f"Subjects, or other groups: {len(groups):,}." if groups else unknown)

@@ -117,21 +117,15 @@ def holdout(faces, fraction, *, near_duplicates=False, seed=0):
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1; got {fraction!r}.")
     classes = faces.classes
-    groups = _joint_groups(faces, near_duplicates)
-    if near_duplicates and faces.groups is not None and not _divisible(groups, classes, 3):
-        # Pictures of one laboratory are so alike that whole subjects are joined: they decide.
-        exact = _joint_groups(faces, False)
-        groups = exact if _divisible(exact, classes, 3) else groups
-    if not _divisible(groups, classes, 2) and _divisible(np.arange(len(faces)), classes, 2):
-        if faces.groups is not None and len(np.unique(faces.groups)) == 1:
-            groups = _joint_groups(_ungrouped(faces), near_duplicates)
+    groups = _groups_apart(faces, near_duplicates, 3)
+    if faces.groups is not None and len(np.unique(faces.groups)) == 1:
+        groups = _groups_apart(_ungrouped(faces), near_duplicates, 2)
     _check_groups(faces, groups, classes, 2)
+    draw = draws.draw_few
     if draws.all_small(groups, fraction):
         draw = draws.draw_groups
-    else:
-        draw = (
-            draws.draw_folds if draws.enough_groups(groups, classes, fraction) else draws.draw_few
-        )
+    elif draws.enough_groups(groups, classes, fraction):
+        draw = draws.draw_folds
     held = draw(groups, classes, fraction, seed)
     for side, part in (("held-out", held), ("remaining", ~held)):
         missing = np.setdiff1d(classes, classes[part])
@@ -162,7 +156,7 @@ def kfold(faces, folds=10, *, near_duplicates=False, seed=0):
     """
     if not isinstance(folds, int | np.integer) or folds < 2:
         raise ValueError(f"folds must be a whole number of 2 or more; got {folds!r}.")
-    groups, classes = _joint_groups(faces, near_duplicates), faces.classes
+    groups, classes = _groups_apart(faces, near_duplicates, folds), faces.classes
     _check_groups(faces, groups, classes, folds)
     number = draws.number_folds(groups, classes, folds, seed)
     for fold in range(folds):
@@ -255,6 +249,20 @@ def class_count_table(splits):
     return pd.DataFrame(
         {name: pd.Series(faces.class_counts()) for name, faces in splits.items()}
     ).rename_axis(index="class", columns="split")
+
+
+def _groups_apart(faces, near_duplicates, least):
+    """Return the groups that stay on one side: joined by near-duplicates, unless too few are left.
+
+    Pictures of one laboratory can be so alike that most subjects would be joined: then the
+    subjects alone decide.
+    """
+    groups = _joint_groups(faces, near_duplicates)
+    if near_duplicates and faces.groups is not None:
+        exact = _joint_groups(faces, False)
+        if not _divisible(groups, faces.classes, least) and _divisible(exact, faces.classes, least):
+            return exact
+    return groups
 
 
 def _joint_groups(faces, near_duplicates):

@@ -58,7 +58,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None)
     for path in paths.values():
         rows[path.name], scores[path.name] = _score_file(path, run, data)
         about = storage.read_json(sidecar(path)) | {
-            "source": run.folder.name,
+            "source": published.public_name(run),
             "trained_on": published.without_places(run.experiment).dataset,
             "temperature": temperature,
             "test_name": data["test"].name,
@@ -139,7 +139,8 @@ def write_card(run, name, scores, table, temperature, cross=None):
 
 
 def _origin(run):
-    data, commit = run.environment["data"], run.environment.get("git", {}).get("commit")
+    data, git = run.environment["data"], run.environment.get("git")  # None outside a checkout
+    version = run.environment.get("packages", {}).get("fer_lib", "of an unknown version")
     lines = [f"- {split}: {of['name']}, n = {of['n']:,}" for split, of in data.items()]
     lines += [f"- started from: {run.scores['weights']}"]
     lines += [
@@ -148,8 +149,9 @@ def _origin(run):
     ]
     lines += [
         f"- epoch {run.scores['best_epoch']} of {len(run.history)}, chosen by "
-        f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib at commit {commit}",
-        f"- run folder: `{run.folder.name}`",
+        f"{run.scores['selected_by']}; seed {run.experiment.seed}; fer_lib "
+        + (f"at commit {git['commit']}" if git else version),
+        f"- run folder: `{published.public_name(run)}`",
     ]
     return "\n".join(
         [*lines, "", "```bash", command(published.without_places(run.experiment)), "```"]

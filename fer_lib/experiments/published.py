@@ -46,7 +46,7 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
     """
     found = [load_run(folder) for folder in folders]
     told = [without_places(run.experiment) for run in found]
-    copies = [Path(to) / _name(run, of) for run, of in zip(found, told, strict=True)]
+    copies = [Path(to) / public_name(run) for run in found]
     scores = {}
     for run, copy in zip(found, copies, strict=True):
         if not run.finished:
@@ -60,14 +60,16 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
                 f"{run.folder} and another of these runs have one name and other scores: publish "
                 "them to two folders."
             )
-        if file.exists() and _without_files(storage.read_json(file)) != own:
+        if file.exists() and storage.read_json(file) != own:
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
         _ = run.environment, run.history  # damaged files are named before anything is written
     for run, copy, of in zip(found, copies, told, strict=True):
         storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
-        for name in ("environment.json", "history.csv"):
-            with storage.replacing(copy / name) as temporary:
-                temporary.write_bytes((run.folder / name).read_bytes())
+        # Without the hashes of files that the copy does not hold.
+        about = {name: value for name, value in run.environment.items() if name != "files"}
+        storage.write_json(copy / "environment.json", about)
+        with storage.replacing(copy / "history.csv") as temporary:
+            temporary.write_bytes((run.folder / "history.csv").read_bytes())
         if run.has_predictions:
             with storage.replacing(copy / "predictions.npz") as temporary:
                 np.savez_compressed(temporary, **_small(run.predictions))
@@ -81,8 +83,9 @@ def without_places(experiment):
     return dataclasses.replace(experiment, **cut, results_dir=Experiment.results_dir)
 
 
-def _name(run, told):
-    """Return the name of a copy: the run's own, unless a path of this machine stands in it."""
+def public_name(run):
+    """Return a run's name: its folder's, unless a path of this machine stands in it."""
+    told = without_places(run.experiment)
     same = all(getattr(told, name) == getattr(run.experiment, name) for name in _PATHS)
     return run.folder.name if same else told.name
 
@@ -96,18 +99,13 @@ def _last_part(value):
 
 def _scores(run):
     """Return a run's scores without the places of its machine."""
-    scores = _without_files(run.scores)
+    scores = dict(run.scores)
     if "dataset" in scores:
         scores["dataset"] = _last_part(scores["dataset"])
     if "teachers" in scores:
         teachers = scores["teachers"]
         scores["teachers"] = [of | {"name": _last_part(of["name"])} for of in teachers]
     return scores
-
-
-def _without_files(scores):
-    """Return scores without the hashes of files that a copy does not hold."""
-    return {name: value for name, value in scores.items() if name != "files"}
 
 
 def _small(predictions):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.runs import Run
 from fer_lib.models import cost
 
@@ -55,9 +56,10 @@ def conclusion(run):
     """Return what came of a finished run and what to do next, in a few lines."""
     test, folder = run.scores["test"], run.folder
     minutes = run.history.seconds.sum() / 60
+    accuracy, macro_f1 = (bootstrap.in_words(test[name]) for name in ("accuracy", "macro_f1"))
     lines = [
-        f"{run.scores['test_name']}, n = {test['n']:,}: accuracy {_told(test['accuracy'])}, "
-        f"macro-F1 {_told(test['macro_f1'])} (95 % intervals).",
+        f"{run.scores['test_name']}, n = {test['n']:,}: accuracy {accuracy}, macro-F1 {macro_f1} "
+        "(95 % intervals).",
         f"Epoch {run.scores['best_epoch']} of {len(run.history)} was the best on validation. "
         f"Training took {minutes:.1f} minutes.",
         f"Everything is in {folder}",
@@ -68,7 +70,3 @@ def conclusion(run):
         f"  papermill notebooks/compare_runs.ipynb compare.ipynb -p results_dir {folder.parent}",
     ]
     return "\n".join(lines)
-
-
-def _told(score):
-    return "{value:.3f} [{low:.3f}, {high:.3f}]".format(**score)

@@ -12,7 +12,6 @@ cross_dataset   plot_cross_table: models on data sets
 explanations    plot_maps, plot_answer, plot_answers: what spoke for an answer
 timeline        emotions over time: plot_lane of a person, timeline_figure of a video
 pitfalls        plot_gaps: all pitfalls beside the honest numbers
-naming          names that tell runs apart in a figure
 drawing         save_figure, and what all figures share
 """
 

@@ -2,8 +2,9 @@
 
 There is no network for identities here. Histograms of oriented gradients (Dalal and Triggs 2005,
 https://doi.org/10.1109/CVPR.2005.177) of a 48-pixel crop tell the 118 people of CK+ apart rather
-well, frontal and in one session: at `SAME`, two frames of one person with different expressions
-agree in 58 % of all pairs, and two of different people in 0.06 %. In profile, from far or in other
+well, frontal and in one session: at a cosine of 0.66, two frames of one person with different
+expressions agree in 61 % of all pairs, and two of different people in 0.1 %; `SAME` is a little
+stricter. In profile, from far or in other
 light they know a person less often.
 """
 

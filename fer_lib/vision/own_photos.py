@@ -17,6 +17,7 @@ from fer_lib.data.exploration import sharpness
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives, path_tables
 from fer_lib.data.readers.names import SPLIT_WORDS
+from fer_lib.screen import progress
 from fer_lib.vision import detection, pictures
 
 MIN_SIDE = 40  # pixels; a smaller face holds less than the 48 x 48 it is blown up to
@@ -188,8 +189,6 @@ def _embedding():
 
 def _labelled(source, drop_folders):
     """Return `(photo, emotion or None where dropped)` of a folder or a table, and faults."""
-    from tqdm import tqdm
-
     dropped = {name.lower() for name in drop_folders}
     pairs, faults = (_of_table(source), []) if source.is_file() else _of_folders(source)
     if not pairs:
@@ -197,7 +196,7 @@ def _labelled(source, drop_folders):
     labels = {label for _, label in pairs if label.lower() not in dropped}
     known = {label: emotions.canonical(label) for label in sorted(labels)}
     labelled = [(photo, known.get(label)) for photo, label in pairs]
-    return tqdm(labelled, "photographs", delay=2, leave=False), faults
+    return progress(labelled, "photographs"), faults
 
 
 def _of_folders(folder):

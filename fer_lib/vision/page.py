@@ -248,7 +248,7 @@ def _video_tab(gradio, predictor, detector):
     with gradio.Row():
         video = gradio.File(label="Video", type="filepath", height=300)
         marked = gradio.Video(label="Faces", interactive=False, height=300)
-    figure = gradio.Plot(label="Each person's emotions over time")
+    figure = gradio.Plot(show_label=False)
     table = gradio.Dataframe(
         headers=["emotion", "face", "start", "end"],
         label="Episodes of 0.2 seconds or more",

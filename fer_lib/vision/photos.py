@@ -15,6 +15,7 @@ import numpy as np
 
 from fer_lib import storage
 from fer_lib.inference.litert import cores
+from fer_lib.screen import progress
 from fer_lib.vision import detection, pictures
 from fer_lib.vision.drawing import annotate
 from fer_lib.vision.face_table import (
@@ -150,11 +151,7 @@ class _Seen(NamedTuple):
 
 def _seen(photos, way, start, total):
     """Yield what is seen in each photograph, in their order; threads look at them side by side."""
-    from tqdm import tqdm
-
-    bar = functools.partial(
-        tqdm, desc="photos", unit="photo", delay=2, leave=False, initial=start, total=total
-    )
+    bar = functools.partial(progress, text="photos", unit="photo", initial=start, total=total)
     workers = min(4, cores(), len(photos))
     if workers < 2:
         yield from bar(_look(photo, way) for photo in photos)

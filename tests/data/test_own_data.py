@@ -1,5 +1,6 @@
 """Own data: every layout gives back its faces, nothing is guessed, and what was taken is said."""
 
+import dataclasses
 import struct
 import zipfile
 
@@ -8,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_lib.data import catalogue
+from fer_lib.data import catalogue, splits
 from fer_lib.data.faces import Faces
-from fer_lib.data.readers import names
+from fer_lib.data.readers import names, sources
 from fer_lib.emotions import FER7
 from support import own_data
 from support.own_data import LAYOUTS, folders, rows, tables, tiny
@@ -111,6 +112,19 @@ def test_two_tables_or_archives_without_splits_in_their_names_are_an_error(tmp_p
     (tmp_path / "b/train.zip").rename(tmp_path / "b/one.zip")
     with pytest.raises(ValueError, match="holds 2 files of faces"):
         catalogue.load_dataset(tmp_path / "b")
+
+
+def test_a_split_that_is_still_packed_is_an_error_until_it_is_unpacked(tmp_path):
+    faces = tiny(4)
+    folders(lambda n, e, s, g: f"train/{e}/{n}.png")(tmp_path, faces[faces.usage == "train"])
+    test = faces[faces.usage == "test"]
+    own_data.zipped(folders(lambda n, e, s, g: f"{e}/{n}.png"), "test.zip")(tmp_path, test)
+    with pytest.raises(ValueError, match="holds pictures, and test faces in test.zip: unpack it"):
+        catalogue.load_dataset(tmp_path)
+    folders(lambda n, e, s, g: f"test/{e}/{n}.png")(tmp_path, test)
+    with pytest.warns(UserWarning, match="test.zip is not read beside the pictures"):
+        loaded = catalogue.load_dataset(tmp_path)
+    assert content([loaded["test"]]) == content([test])
 
 
 def test_what_is_not_read_is_named(tmp_path):
@@ -328,3 +342,48 @@ def test_a_data_frame_of_pixels_or_of_paths_is_read(tmp_path, monkeypatch):
     assert "Your own data: a DataFrame" in catalogue.describe(table, loaded)
     pixels = pd.DataFrame({"emotion": faces.labels, "pixels": list(faces.images)})
     assert content(catalogue.load_dataset(pixels).values()) == content([faces])
+
+
+# Real data
+
+_REAL = {
+    "fer2013": [
+        "train and test tables", "train and test zips", "a table beside class folders",
+        "train_data and test_data", "Training and PrivateTest", "numbered folders",
+        "folders twice", "fer2013.csv", "train.csv and test.csv", "npz", "ExpW",
+    ],
+    "CK+48": [
+        "train and test tables", "Train Set", "images below the split", "folders of subjects",
+        "linked folders", "a zip of a table", "one column per class", "Parquet", "AffectNet",
+        "FERPlus's folders",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("source", "name"), [(s, n) for s, names_ in _REAL.items() for n in names_]
+)
+def test_real_faces_come_back_from_ten_layouts_each(source, name, real_data, tmp_path):
+    faces = sources.read(real_data / source)
+    if source == "fer2013":
+        faces = faces[:: len(faces) // 1500]
+        usage = np.where(faces.usage == "Training", "train", "test")
+        groups = None
+    else:
+        groups = np.unique(faces.groups, return_inverse=True)[1]
+        usage = np.where(groups % 6 == 0, "test", "train")
+    written = dataclasses.replace(faces, usage=usage, groups=groups)
+    layout = LAYOUTS[name]
+    loaded = catalogue.load_dataset(own_data.write(name, tmp_path, written), **layout.options)
+    # Of identical faces with other labels either label may be the last.
+    assert set(content(loaded.values())) == set(content([written]))
+    assert splits.class_count_table(loaded).sum(axis=1).to_dict() == {
+        name: count for name, count in written.class_counts().items() if count
+    }
+    if layout.splits:
+        assert sorted(content([loaded["test"]])) == sorted(content([written[usage == "test"]]))
+    if layout.subjects:
+        subjects = [set(part.groups.tolist()) for part in loaded.values()]
+        assert sum(map(len, subjects)) == len(set.union(*subjects)) == 118

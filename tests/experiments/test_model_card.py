@@ -51,6 +51,8 @@ def test_every_file_is_scored_and_the_card_names_it(run, tmp_path):
         assert wanted in card
     assert "| CK+ | 927 | 6 | 0.500 [0.500, 0.500] | 0.250 [0.250, 0.250] | contempt (54) |" in card
     assert "another" not in card
+    written = card + sidecar(tmp_path / "mine.keras").read_text()
+    assert run.experiment.dataset not in written and "pytest_of" not in written
     with pytest.raises(ValueError, match="has no row of"):
         other = dataclasses.replace(run)
         other.__dict__["experiment"] = dataclasses.replace(run.experiment, dataset="jaffe")
@@ -63,7 +65,7 @@ def test_a_run_whose_data_changed_is_refused(run, tmp_path):
     other = dataclasses.replace(run.experiment, dataset=str(data))
     run = dataclasses.replace(run)
     run.__dict__["experiment"] = other
-    with pytest.raises(ValueError, match="no longer holds the faces"):
+    with pytest.raises(ValueError, match="does not hold the faces that"):
         model_card.ship(run, tmp_path / "out")
 
 

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import socket
 import time
 
@@ -52,11 +53,9 @@ def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
     assert written[0] == "experiment.json" and written[-1] == "scores.json"
     assert not (result.folder / "checkpoint").exists()
     assert result.folder.name == experiment("").name
-    hashed = {n: storage.file_hash(result.folder / n) for n in result.environment["files"]}
-    assert hashed == result.environment["files"] and set(hashed) >= {
-        "model.keras",
-        "predictions.npz",
-    }
+    recorded = result.environment["files"]
+    assert {n: storage.file_hash(result.folder / n) for n in recorded} == recorded
+    assert set(recorded) == {"model.keras", "predictions.npz", "history.csv"}
     host = socket.gethostname()
     assert not any(host in path.name for path in result.folder.glob("tensorboard/**/*"))
 
@@ -244,7 +243,7 @@ def test_auto_and_what_it_came_to_share_a_folder(tiny, tiny_faces, finished, mon
     monkeypatch.setattr(catalogue, "resolve_auto", lambda: ("synthetic", "Synthetic faces."))
     result = finished[0]
     wanted = experiment(result.folder.parent, dataset="auto", weights="auto")
-    assert runner.run(wanted, tiny_faces).folder == result.folder
+    assert runner.run(wanted).folder == result.folder  # faces that are passed in have own names
 
 
 def test_the_seed_decides_the_model_s_random_start(tiny, tiny_faces):
@@ -487,8 +486,11 @@ def test_a_folder_that_is_removed_ends_the_training(tiny_faces, tmp_path, tiny, 
 
     monkeypatch.setattr(locks, "BEAT", 0.05)
     monkeypatch.setattr(loop, "fit", fit)
+    # A shell's background jobs inherit that they ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(RuntimeError, match="was removed, or another process took it over"):
         runner.run(this, tiny_faces)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_faces_that_do_not_fit_are_refused_before_training(tiny_faces, tmp_path, tiny):

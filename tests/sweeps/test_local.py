@@ -263,7 +263,7 @@ def test_a_sweep_runs_the_real_notebook(tmp_path, tiny, tiny_in_kernels):
     assert set(run_here(grid, None)[0].values()) == {"finished"}
     table = collect(grid)
     assert table.n[0] > 0 and table.state[0] == "finished"
-    assert "loss.png" in os.listdir(grid.results_dir / grid.points[0].name / "figures")
+    assert "curves.png" in os.listdir(grid.results_dir / grid.points[0].name / "figures")
 
 
 def test_without_slurm_nothing_is_queued_and_submitting_says_why(tmp_path, monkeypatch):

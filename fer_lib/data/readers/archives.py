@@ -142,29 +142,29 @@ def walk(root):
 
     Links are followed, as folders are often linked into place, but no folder is read twice.
     """
-    names, problems = [], []
+    names, problems, pending = [], [], [(os.fspath(root), "")]
     inside, seen = os.path.realpath(root), {os.path.realpath(root)}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        below = "" if folder == str(root) else f"{Path(os.path.relpath(folder, root)).as_posix()}/"
-        for name in sorted(folders):
-            full = os.path.join(folder, name)
-            if not os.path.islink(full):
-                continue
-            real = os.path.realpath(full)
-            if real in seen or lies_in(real, inside) or lies_in(inside, real):
-                folders.remove(name)
-                if not _hidden(below + name):
-                    problems.append(
-                        f"{below}{name}: is a symbolic link to a folder that is read already"
-                    )
-            seen.add(real)
-        for name in files:
-            if _hidden(below + name):
-                continue
-            if os.path.islink(full := os.path.join(folder, name)) and not os.path.exists(full):
-                problems.append(f"{below}{name}: is a symbolic link that leads nowhere")
-            else:
-                names.append(below + name)
+    while pending:
+        folder, below = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                name = below + entry.name
+                if _hidden(name):
+                    continue
+                link = entry.is_symlink()
+                if entry.is_dir():
+                    real = os.path.realpath(entry.path) if link else entry.path
+                    if link and (real in seen or lies_in(real, inside) or lies_in(inside, real)):
+                        problems.append(
+                            f"{name}: is a symbolic link to a folder that is read already"
+                        )
+                        continue
+                    seen.add(real)
+                    pending.append((entry.path, f"{name}/"))
+                elif link and not os.path.exists(entry.path):
+                    problems.append(f"{name}: is a symbolic link that leads nowhere")
+                else:
+                    names.append(name)
     return names, problems
 
 

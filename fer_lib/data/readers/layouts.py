@@ -58,7 +58,7 @@ LAYOUTS = {
     "a table of pictures": Layout(
         path_tables.find, "labels.csv (image,label) + images/x.jpg", (".csv", ".tsv", _IMAGES)
     ),
-    "class folders": Layout(class_folders.find, "train/angry/x.png", ("train/", "test/", _IMAGES)),
+    "class folders": Layout(class_folders.find, "train/angry/x.png", (_IMAGES,)),
     "file names": Layout(annotations.find_file_names, "AF01ANS.JPG, KA.AN1.39.tiff", (_IMAGES,)),
 }
 
@@ -100,7 +100,8 @@ def unknown(path, files, problems=()):
         found = [has_image if sign == _IMAGES else sign in text for sign in layout.signs]
         return sum(found) / len(found)
 
-    nearest = sorted(LAYOUTS.items(), key=lambda item: nearness(item[1]), reverse=True)[:3]
+    # Of equally near ones the last, which are the most general.
+    nearest = sorted(LAYOUTS.items(), key=lambda item: nearness(item[1]))[:-4:-1]
     known = "\n".join(f"  {title}: {layout.example}" for title, layout in nearest)
     folders = sorted({str(PurePosixPath(name).parent) for name in files} - {"."})
     faults = "".join(f"\n  {problem}" for problem in list(problems)[:3])

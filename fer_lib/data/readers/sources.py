@@ -93,9 +93,10 @@ def find_parts(path):
     if path.is_file():
         return [Part(path, _kind_of_file(path))], []
     files, problems = archives.walk(path)
-    images = any(name.lower().endswith(pictures.SUFFIXES) for name in files)
+    others = [name for name in files if not name.lower().endswith(pictures.SUFFIXES)]
+    images = len(others) < len(files)
     found = collections.defaultdict(list)
-    for name in _by_depth(files):
+    for name in _by_depth(others):
         lower = name.lower()
         if lower.endswith(path_tables.SUFFIXES) and len(found["looked at"]) < _MANY:
             found["looked at"].append(name)
@@ -113,7 +114,23 @@ def find_parts(path):
     parts = _chosen(path, found, images)
     if not parts:
         raise FileNotFoundError(layouts.unknown(path, files, problems))
+    if images and parts[0].kind == "tree":
+        _check_archives(path, found["archive"], files)
     return parts, _unread(path, parts, found, images)
+
+
+def _check_archives(path, packed, files):
+    """Raise if an archive holds a split that the pictures beside it lack."""
+    ways = {name.rpartition("/")[0] for name in files}
+    above = {folder for way in ways for folder in PurePosixPath(way).parts}
+    there = {_split_of_file(folder) for folder in above}
+    there |= {_split_of_file(name) for name in files if name.endswith(path_tables.SUFFIXES)}
+    for name in packed:
+        if (split := _split_of_file(name)) and split not in there:
+            raise ValueError(
+                f"{path} holds pictures, and {split} faces in {name}: unpack it beside them, or "
+                "move it away."
+            )
 
 
 def _by_depth(files):
@@ -191,7 +208,8 @@ def _unread(path, parts, found, images):
 
 
 def _named(parts, path):
-    return ", ".join(part.path.relative_to(path).as_posix() for part in parts[:3])
+    names_ = [part.path.relative_to(path).as_posix() for part in parts[:3] if part.path != path]
+    return ", ".join(names_) or "the pictures"
 
 
 def _kind_of_file(path):
