@@ -416,7 +416,8 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_bit_of_the_result(
     tiny, data, tmp_path, uninterrupted
 ):
     program = (
-        "import numpy as np\nfrom support import tiny_backbone\nfrom training import test_loop as t\n"
+        "import numpy as np\nfrom support import tiny_backbone\n"
+        "from training import test_loop as t\n"
         "t.kill_this_process_at_step(25)\n"  # seven steps an epoch: in the fourth
         f"arrays = np.load({str(tmp_path / 'data.npz')!r})\n"
         "data = [(arrays['x'], arrays['y']), (arrays['vx'], arrays['vy'])]\n"
