@@ -26,7 +26,6 @@ from fer_lib.vision.face_table import (
     save_table,
 )
 from fer_lib.vision.part_file import PartFile
-from fer_lib.vision.pictures import read_photo  # noqa: F401, by which notebooks read
 
 if TYPE_CHECKING:
     import pandas
