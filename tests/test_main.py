@@ -91,6 +91,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path):
     code = (
         "import os, signal, sys; from fer_lib import __main__ as door\n"
         "from fer_lib.data import catalogue\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background\n"
         "catalogue.describe = lambda name: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(door.main(['describe']))"
     )

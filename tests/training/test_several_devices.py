@@ -50,8 +50,9 @@ for mode in ("none", "data"):
         "steps": int(keras.ops.convert_to_numpy(optimizer.iterations)),
     }))
 """
-# Largest difference of an epoch's mean loss between one device and four. The order of sums differs.
-TOLERANCE = 1e-5
+# Largest difference of an epoch's mean loss between one device and four. The order of sums differs,
+# and each further step of the training magnifies what that does to the last digit.
+TOLERANCE, MAGNIFIED = 1e-5, 5e-3
 
 
 @pytest.fixture(params=["jax", "tensorflow"])
@@ -78,9 +79,10 @@ def test_four_devices_train_like_one(environment):
     assert (one["devices"], four["devices"]) == (1, 4)
     assert (one["copies"], four["copies"]) == (1, 4)  # of the weights
     assert one["steps"] == four["steps"] == 12  # the batch is global
-    np.testing.assert_allclose(four["loss"], one["loss"], atol=TOLERANCE)
-    np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=1e-4)
-    assert one["loss"][-1] < one["loss"][0] - 100 * TOLERANCE  # it learned more than that
+    assert four["loss"][0] == pytest.approx(one["loss"][0], abs=TOLERANCE)  # of four steps
+    np.testing.assert_allclose(four["loss"], one["loss"], atol=MAGNIFIED)
+    np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=2 * MAGNIFIED)
+    assert one["loss"][-1] < one["loss"][0] - 20 * MAGNIFIED  # it learned more than that
 
 
 RUN_CODE = """
