@@ -16,6 +16,8 @@ import json, sys
 backend = sys.argv[1]
 # TensorFlow normalises each device's share of the batch by itself, JAX the whole batch.
 batch_norm = "frozen" if backend == "tensorflow" else "adapt"
+# With adapting normalisation, steps of 0.1 magnify a difference in the last digit a thousandfold.
+rate = 0.1 if backend == "tensorflow" else 0.02
 if backend == "tensorflow":
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -34,7 +36,7 @@ for mode in ("none", "data"):
         model = classifier.build_classifier(
             "tiny", weights=None, image_size=32, batch_norm=batch_norm, dropout=0.0
         )
-        optimizer = optimizers.build_optimizer("sgd", 0.1, 1e-3)
+        optimizer = optimizers.build_optimizer("sgd", rate, 1e-3)
         model.compile(optimizer, "categorical_crossentropy")
         history = model.fit(
             faces.images, faces.targets, batch_size=32, epochs=3, shuffle=False, verbose=0
@@ -50,9 +52,8 @@ for mode in ("none", "data"):
         "steps": int(keras.ops.convert_to_numpy(optimizer.iterations)),
     }))
 """
-# Largest difference of an epoch's mean loss between one device and four. The order of sums differs,
-# and each further step of the training magnifies what that does to the last digit.
-TOLERANCE, MAGNIFIED = 1e-5, 5e-3
+# Largest difference of an epoch's mean loss between one device and four. The order of sums differs.
+TOLERANCE = 1e-5
 
 
 @pytest.fixture(params=["jax", "tensorflow"])
@@ -79,10 +80,9 @@ def test_four_devices_train_like_one(environment):
     assert (one["devices"], four["devices"]) == (1, 4)
     assert (one["copies"], four["copies"]) == (1, 4)  # of the weights
     assert one["steps"] == four["steps"] == 12  # the batch is global
-    assert four["loss"][0] == pytest.approx(one["loss"][0], abs=TOLERANCE)  # of four steps
-    np.testing.assert_allclose(four["loss"], one["loss"], atol=MAGNIFIED)
-    np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=2 * MAGNIFIED)
-    assert one["loss"][-1] < one["loss"][0] - 20 * MAGNIFIED  # it learned more than that
+    np.testing.assert_allclose(four["loss"], one["loss"], atol=TOLERANCE)
+    np.testing.assert_allclose(four["probabilities"], one["probabilities"], atol=1e-4)
+    assert one["loss"][-1] < one["loss"][0] - 100 * TOLERANCE  # it learned more than that
 
 
 RUN_CODE = """
