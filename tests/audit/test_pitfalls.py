@@ -62,6 +62,7 @@ def test_faces_are_drawn_small_and_without_copies_across_splits(parts):
     assert (np.diff(fewer["test"].ids) > 0).all()
 
 
+@pytest.mark.slow
 def test_a_training_repeats_with_its_seed_and_answers_after_every_epoch(parts, settings):
     asked = {"validation": parts["validation"], "test": parts["test"][:9]}
     first, again, other = (
@@ -113,6 +114,7 @@ def test_copies_stand_on_both_sides(parts, settings):
     assert set(found.scores) == {found.shown, found.honest}
 
 
+@pytest.mark.slow
 def test_an_input_that_is_divided_again_is_next_to_constant(parts, settings):
     found = pitfalls.rescaled_twice(parts, **settings)
     for column in ("standard deviation", "deviation between faces"):
@@ -137,6 +139,7 @@ def test_binary_accuracy_is_that_of_keras():
     assert "it is the binary accuracy" in found.findings[0].sentence
 
 
+@pytest.mark.slow
 def test_attention_over_the_batch_depends_on_the_neighbours(parts, settings):
     found = pitfalls.attention_over_batch(parts, **settings | {"epochs": 6})
     assert statuses(found) == {"batch dependence": "fail"}

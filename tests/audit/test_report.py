@@ -148,6 +148,7 @@ def test_a_run_that_scored_a_part_of_the_test_faces_fails(clean, parts):
     assert statuses(report.audit_run(rewrite(clean, **part), parts))["scored faces"] == "fail"
 
 
+@pytest.mark.slow
 def test_what_was_typed_into_the_scores_fails(clean, parts):
     for change, named in (
         ({"macro_f1": {"value": 0.9, "low": 0.8, "high": 1.0}}, "macro_f1"),
@@ -248,6 +249,7 @@ def test_report_and_json_say_the_same(tmp_path, parts):
     assert report.failed([*findings, findings[0]._replace(status="fail")])
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_known_duplicates_of_fer2013_are_found(real_data):
     findings = {f.check: f for f in report.audit(real_data / "fer2013")}

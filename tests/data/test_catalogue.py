@@ -302,6 +302,7 @@ def test_auto_is_fer2013_on_disk_or_downloaded(fer_home, kagglehub, official):
 # Real data
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_shared_fer2013_has_the_official_counts_and_no_warning(real_data, fer_home, recwarn):
     home(fer_home).mkdir(parents=True)
@@ -314,6 +315,7 @@ def test_the_shared_fer2013_has_the_official_counts_and_no_warning(real_data, fe
     assert not images_of(loaded["train"]) & images_of(loaded["validation"])
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_a_path_to_ckplus_is_split_by_subject(real_data):
     loaded = catalogue.load_dataset(real_data / "CK+48")

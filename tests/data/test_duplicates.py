@@ -176,6 +176,7 @@ def test_copies_among_large_colour_faces_are_found():
     assert pairs.tolist() == expected.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_duplicates_of_fer2013_are_found_in_less_than_a_minute(real_data):
     from fer_lib.data.readers import sources

@@ -46,6 +46,7 @@ def finished(tiny, tiny_faces, tmp_path_factory):
     return result, written
 
 
+@pytest.mark.slow
 def test_a_run_s_folder_is_complete_and_its_scores_come_last(finished):
     result, written = finished
     files = sorted(path.name for path in result.folder.iterdir() if path.is_file())
@@ -477,6 +478,7 @@ def test_a_second_process_is_refused_while_the_first_one_trains(tiny_faces, tmp_
     lock.release()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_removed_ends_the_training(tiny_faces, tmp_path, tiny, monkeypatch):
     this = experiment(tmp_path)
 

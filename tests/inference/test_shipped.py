@@ -47,6 +47,7 @@ def test_training_starts_from_the_shipped_backbone():
     assert not np.allclose(*first)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", PREDICTORS)
 def test_the_stated_score_is_found_again(name, shared, real_data, fer_home):

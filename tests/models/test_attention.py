@@ -30,6 +30,7 @@ def built(request):
     return model
 
 
+@pytest.mark.slow
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     finding = model_checks.batch_dependence(built, images)
     assert finding.status == "pass" and finding.figures["largest difference alone"] < 1e-5
@@ -49,6 +50,7 @@ def test_attention_over_the_batch_would_be_seen(images, monkeypatch):
     assert finding.figures["largest difference alone"] > 1e-4
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     built.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

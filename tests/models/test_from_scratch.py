@@ -85,6 +85,7 @@ def test_the_same_seed_makes_the_same_network(name):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_ours_learns_synthetic_faces():
     keras.utils.set_random_seed(0)
     faces = synthetic.make_faces(140, seed=0)

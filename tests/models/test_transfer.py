@@ -59,6 +59,7 @@ def test_raw_uint8_faces_become_probabilities(built, images):
     assert probabilities.std(axis=0).max() > 1e-4  # different faces, different probabilities
 
 
+@pytest.mark.slow
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     finding = model_checks.batch_dependence(built, images)
     assert finding.figures["largest difference alone"] < 1e-5
@@ -70,6 +71,7 @@ def test_the_first_convolution_sees_the_faces_with_their_contrast(built, images)
     assert seen.std(axis=(0, 1, 2)).min() > 0.1
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     built.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -115,6 +117,7 @@ def test_unfrozen_from_100_is_a_block_boundary_at_the_same_depth(built):
     set_trainable(built, "all")
 
 
+@pytest.mark.slow
 def test_frozen_layers_split_off_compute_the_same(built, images):
     set_trainable(built, "top")
     split = split_at_frozen(built)
@@ -126,6 +129,7 @@ def test_frozen_layers_split_off_compute_the_same(built, images):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", marked(OTHERS))
 def test_a_grey_face_predicts_as_the_plain_network_on_three_equal_channels(name, images):
     keras.utils.set_random_seed(1)
@@ -163,6 +167,7 @@ def old_format(network, path):
     whole.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", marked(KERAS_FILES))
 def test_keras_s_own_download_in_fer_home_is_where_a_backbone_starts(
     name, fer_home, monkeypatch, images
@@ -231,6 +236,7 @@ def test_a_network_from_scratch_is_no_case_for_a_notice():
     assert weights.resolve_auto("cnn4", spec.application, 1.0) == (None, "")
 
 
+@pytest.mark.slow
 def test_two_networks_predict_on_jax(on_jax):
     code = (
         "import numpy as np, keras\n"

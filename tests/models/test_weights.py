@@ -181,6 +181,7 @@ def test_a_run_s_model_can_be_started_from(tmp_path, rng):
     assert "model.keras" in model.origin
 
 
+@pytest.mark.slow
 def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
     options = {"alpha": 0.35, "image_size": 32, "attention": "se"}
     run = classifier.build_classifier("mobilenet_v2", weights=None, **options)

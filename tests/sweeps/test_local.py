@@ -46,6 +46,7 @@ def wait_for(condition, seconds=60):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_points_run_once_and_leave_run_notebook_and_log(tmp_path, stub):
     grid = tiny_grid(tmp_path)
     states, shown = run_here(grid, stub, gpus=[5, "MIG-7"])

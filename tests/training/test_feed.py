@@ -35,6 +35,7 @@ def assert_same(one, other, exact=True):
     np.testing.assert_allclose(one[2], other[2], atol=0 if exact else 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfreeze", ["top", "all"])
 @pytest.mark.parametrize("augmentation", ["none", "standard"])
 def test_data_on_the_device_gives_the_same_training(tiny, tiny_faces, unfreeze, augmentation):

@@ -73,6 +73,7 @@ def test_prefix_and_suffix_together_are_the_model(tiny, images, unfreeze, option
     np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not exact, reason="compiles for minutes on other backends")
 @pytest.mark.parametrize("backbone, alpha", [("mobilenet", 0.25), ("mobilenet_v2", 0.35)])
 def test_the_real_networks_are_whole_again_after_the_cut(images, backbone, alpha):

@@ -71,6 +71,7 @@ def assert_same(ones, others, atol=0.0):
 # learning
 
 
+@pytest.mark.slow
 def test_fit_learns_and_reports_every_epoch(tiny, data, tmp_path, capsys):
     stages = [Stage("head", "top", 1, 1e-2), Stage("all", "all", 12, 1e-2)]
     model, history = fit(tiny, data, tmp_path, stages=stages, seed=1)
@@ -127,6 +128,7 @@ def test_balanced_class_weights_make_rare_classes_count_as_much(tiny, grey, tmp_
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.5, 0.5]], atol=0.05)
 
 
+@pytest.mark.slow
 def test_label_smoothing_holds_probabilities_back(tiny, grey, tmp_path, monkeypatch):
     script(monkeypatch, range(25))
     one_class = [(images, np.eye(2, dtype=np.float32)[[0] * 100]) for images, _ in grey]
@@ -163,6 +165,7 @@ def test_mixed_targets_keep_a_model_from_certainty(tiny, grey, tmp_path, monkeyp
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0).sum(), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_output_learns_beside_the_first_and_is_left_out(tiny, data, tmp_path):
     """The second labels tell happy from the rest, and half of the faces lack them."""
     happy = data[0][1][:, 3] > 0
@@ -229,6 +232,7 @@ def test_the_averaged_weights_are_what_is_validated_saved_and_returned(
     assert history.val_loss[best - 1] == pytest.approx(log_loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_layer_decay_holds_the_lower_layers_back(tiny, data, tmp_path):
     moved = {}
     for decay in (1.0, 0.1):

@@ -34,6 +34,7 @@ def test_counts_that_are_not_the_official_ones_give_a_warning(home):
         catalogue.load_dataset("rafdb")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_real_ckplus_has_the_counts_of_its_card(real_data, home, recwarn):
     home.mkdir(parents=True)

@@ -80,6 +80,7 @@ def test_votes_that_are_missing_are_named(pair):
         catalogue.load_dataset("fer2013_soft")
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_on_the_real_faces(real_data, fer_home):
     folder = fer_home / "datasets" / "ferplus"

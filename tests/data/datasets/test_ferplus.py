@@ -292,6 +292,7 @@ def test_the_published_file_gives_the_counts_of_the_card(shared):
     assert totals == {"Training": 25_060, "PublicTest": 3_199, "PrivateTest": 3_153}
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_real_faces_are_joined_in_every_protocol(real_data, home):
     (home / "ferplus").mkdir(parents=True)

@@ -380,6 +380,7 @@ def counts(faces, usage):
     return tuple(faces[faces.usage == usage].class_counts().values())
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_every_form_of_fer2013_gives_the_official_faces(real_data, tmp_path):
     plain = sources.read(real_data / "fer2013")
