@@ -106,6 +106,7 @@ def test_training_rows_are_told_by_the_audit():
     assert statuses(found) == {"evaluation rows": "fail"} and "Epoch 2" in found.note
 
 
+@pytest.mark.slow
 def test_copies_stand_on_both_sides(parts, settings):
     found = pitfalls.copies_before_split(parts, copies=2, **settings)
     assert statuses(found) == {"near-duplicates": "fail"}

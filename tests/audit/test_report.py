@@ -166,6 +166,7 @@ def test_what_was_typed_into_the_scores_fails(clean, parts):
     assert found["epoch"].status == "fail" and "best in epoch 2" in found["epoch"].sentence
 
 
+@pytest.mark.slow
 def test_another_run_s_files_and_reversed_ids_fail(clean, parts, tmp_path):
     with open(clean.folder / "model.keras", "ab") as file:
         file.write(b" ")
@@ -176,6 +177,7 @@ def test_another_run_s_files_and_reversed_ids_fail(clean, parts, tmp_path):
     assert found["labels"] == found["files"] == "fail"
 
 
+@pytest.mark.slow
 def test_an_older_run_with_another_run_s_model_fails(tmp_path, parts, model_file):
     result = write_run(tmp_path / "run", parts)  # made-up answers, and no hashes
     shutil.copy(model_file, result.folder / "model.keras")

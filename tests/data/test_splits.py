@@ -195,6 +195,7 @@ def test_class_count_table_has_a_row_per_class_and_a_column_per_split(rng):
     assert table.to_numpy().sum() == 140
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_no_duplicate_of_fer2013_straddles_and_it_is_fast(real_data):
     from fer_lib.data.readers import sources

@@ -319,6 +319,7 @@ def test_where_the_results_go_is_not_in_the_name():
     assert "results_dir" not in Experiment().identity()
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=80))
 def test_any_dataset_path_makes_a_safe_folder_name(path):
     name = Experiment(dataset=path).name

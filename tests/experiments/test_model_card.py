@@ -28,6 +28,7 @@ def run(tiny, tmp_path_factory):
     return runner.run(experiment)
 
 
+@pytest.mark.slow
 def test_every_file_is_scored_and_the_card_names_it(run, tmp_path):
     ends = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), 0.5)
     ends |= dict.fromkeys(("macro_f1", "macro_f1_low", "macro_f1_high"), 0.25)

@@ -102,6 +102,7 @@ def test_the_saved_model_is_calibrated_on_validation(finished, tiny_faces):
     assert run.scores["multiply_adds"] > run.scores["parameters"] > 1000
 
 
+@pytest.mark.slow
 def test_test_time_augmentation_scores_the_mean_of_views(tiny, tiny_faces, tmp_path):
     run = runner.run(
         experiment(tmp_path, epochs=1, unfreeze="top", test_time_augmentation="flip"), tiny_faces
@@ -361,6 +362,7 @@ def test_the_teachers_answers_are_what_is_fitted(finished, tiny_faces, tmp_path,
     np.testing.assert_array_equal(given[1], tiny_faces["validation"].targets)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_is_gone_when_training_ends_costs_nothing(
     finished, tiny_faces, tmp_path, monkeypatch
 ):
@@ -438,6 +440,7 @@ def test_the_model_is_saved_after_its_calibration_and_before_its_test(
     assert events[-4:] == ["validation", "save", "test", "validation"]
 
 
+@pytest.mark.slow
 def test_each_state_of_a_run_is_said_in_a_sentence(
     finished, tiny_faces, tmp_path, monkeypatch, capsys
 ):

@@ -39,6 +39,7 @@ def test_every_file_is_the_one_that_was_scored_and_its_card_says_the_score(path)
     assert any(path.name in line and stated in line for line in card.splitlines())
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_shipped_backbone():
     shipped = classifier.build_classifier(weights="fer", image_size=96)
     assert shipped.origin.startswith("face expressions, mobilenet_v2.keras, sha256 ")

@@ -37,6 +37,7 @@ def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     assert built.predict(images, verbose=0).std(axis=0).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_attention_over_the_batch_would_be_seen(images, monkeypatch):
     def over_the_batch(x):
         vectors = keras.layers.GlobalMaxPooling2D(name="attention_vectors")(x)

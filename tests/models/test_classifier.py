@@ -62,6 +62,7 @@ def test_different_faces_get_different_probabilities(built, images):
     assert built.predict(images, verbose=0).std(axis=0).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     built.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -70,6 +71,7 @@ def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     assert loaded.name == built.name
 
 
+@pytest.mark.slow
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     together = built.predict(images, batch_size=8, verbose=0)
     alone = built.predict(images, batch_size=1, verbose=0)
@@ -100,6 +102,7 @@ def test_real_faces_arrive_with_their_contrast(built, shared):
     assert np.abs(seen).max() < 1 + 1e-6 and seen.std() > 0.1
 
 
+@pytest.mark.slow
 def test_a_grey_face_predicts_as_the_plain_network_on_three_equal_channels(built, images):
     plain = plain_network(built.name)
     plain.set_weights(

@@ -95,6 +95,7 @@ def test_ours_learns_synthetic_faces():
     assert history["accuracy"][-1] > 0.5 > 0.35 > history["accuracy"][0]
 
 
+@pytest.mark.slow
 def test_mini_xception_trains_on_batches_of_changing_size():
     """Its shortcut as one convolution of stride 2 crashed the process on a CPU."""
     faces = synthetic.make_faces(14, seed=0)

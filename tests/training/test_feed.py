@@ -51,6 +51,7 @@ def test_data_too_large_for_the_device_stays_in_memory(tiny, tiny_faces, monkeyp
     fed(tiny, tiny_faces, on_device=True, epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfreeze", ["top", "all"])
 def test_an_epoch_in_portions_is_the_same_epoch(tiny, tiny_faces, monkeypatch, unfreeze):
     whole = fed(tiny, tiny_faces, unfreeze=unfreeze)
@@ -65,6 +66,7 @@ def test_an_epoch_in_portions_is_the_same_epoch(tiny, tiny_faces, monkeypatch, u
     assert portions[3] == ([2, 4, 6, 7] if unfreeze == "top" else [*range(1, 8)]) * 2
 
 
+@pytest.mark.slow
 def test_several_steps_per_call_change_no_result_and_report_their_steps(
     tiny, tiny_faces, monkeypatch
 ):
@@ -149,6 +151,7 @@ def test_faces_are_mixed_with_their_targets_and_weights(tiny, tiny_faces, monkey
     assert (epochs[1][0] == faces).all() and (epochs[2][0] != faces).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", mixing.MIXING)
 def test_mixing_on_the_device_gives_the_same_training(tiny, tiny_faces, way):
     exact = keras.backend.backend() == "tensorflow"
@@ -171,6 +174,7 @@ def test_devices_share_each_step_and_the_last_one_evenly(tiny, tiny_faces, monke
     assert len(rows) == 208  # of 210
 
 
+@pytest.mark.slow
 def test_predictions_for_several_devices_are_those_for_one(tiny, tiny_faces, monkeypatch):
     one = fed(tiny, tiny_faces, epochs=1)[2]
     predict = keras.Model.predict

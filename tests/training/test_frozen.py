@@ -270,6 +270,7 @@ def trained(tiny, tiny_faces, folder, unfreeze, cache):
     return history.drop(columns="seconds"), model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unfreeze", ["top", "100"])
 def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, unfreeze):
     results = [
@@ -284,6 +285,7 @@ def test_training_on_cached_features_changes_no_bit(tiny, tiny_faces, tmp_path, 
     assert history.loss.iloc[-1] < history.loss.iloc[0]
 
 
+@pytest.mark.slow
 def test_what_fits_nowhere_is_trained_without_the_cache(tiny, tiny_faces, tmp_path, monkeypatch):
     fits, _ = trained(tiny, tiny_faces, tmp_path / "fits", "top", "auto")
     monkeypatch.setattr(frozen, "reserve", lambda *arguments: None)
@@ -292,6 +294,7 @@ def test_what_fits_nowhere_is_trained_without_the_cache(tiny, tiny_faces, tmp_pa
     np.testing.assert_allclose(too_large.loss, fits.loss, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_from_the_file_changes_no_bit(tiny, tiny_faces, tmp_path, monkeypatch):
     history, weights = trained(tiny, tiny_faces, tmp_path / "memory", "100", "exact")
     monkeypatch.setenv("FER_HOME", str(tmp_path))

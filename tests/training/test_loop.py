@@ -117,11 +117,13 @@ def test_every_optimizer_lowers_the_loss(tiny, grey, tmp_path, optimizer):
 LONG = [Stage("top", "top", 25, 0.1)]
 
 
+@pytest.mark.slow
 def test_without_class_weights_a_model_learns_the_frequencies(tiny, grey, tmp_path):
     model, _ = fit(tiny, grey, tmp_path, stages=LONG, monitor="val_loss")
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
 
 
+@pytest.mark.slow
 def test_balanced_class_weights_make_rare_classes_count_as_much(tiny, grey, tmp_path, monkeypatch):
     script(monkeypatch, range(25))  # the last epoch
     model, _ = fit(tiny, grey, tmp_path, stages=LONG, class_weight="balanced")
@@ -136,6 +138,7 @@ def test_label_smoothing_holds_probabilities_back(tiny, grey, tmp_path, monkeypa
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
 
 
+@pytest.mark.slow
 def test_balanced_sampling_draws_classes_alike(tiny, grey, tmp_path, monkeypatch):
     script(monkeypatch, range(25))
     model, _ = fit(tiny, grey, tmp_path, stages=LONG, sampling="balanced")
@@ -150,6 +153,7 @@ def test_every_loss_is_lowered(tiny, grey, tmp_path, loss):
     assert history.val_loss.iloc[-1] < history.val_loss.iloc[0]
 
 
+@pytest.mark.slow
 def test_mixed_targets_keep_a_model_from_certainty(tiny, grey, tmp_path, monkeypatch):
     seen = []
 
@@ -205,6 +209,7 @@ def test_a_training_with_a_second_output_goes_on_to_the_bit(tiny, data, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_the_plateau_lowers_the_rate_after_three_epochs(tiny, grey, tmp_path):
     # With a rate of 0 no epoch is better than the first.
     frozen = [Stage("head", "top", 5, 0.0), Stage("top", "top", 5, 1e-12)]
@@ -212,6 +217,7 @@ def test_the_plateau_lowers_the_rate_after_three_epochs(tiny, grey, tmp_path):
     assert history.learning_rate.tolist() == pytest.approx([0.0] * 5 + [1e-12] * 4 + [5e-13])
 
 
+@pytest.mark.slow
 def test_the_averaged_weights_are_what_is_validated_saved_and_returned(
     tiny, grey, tmp_path, monkeypatch
 ):
@@ -271,6 +277,7 @@ def test_each_monitor_knows_its_direction(monitor, best):
     assert loop.best_epoch(pd.DataFrame(rows), monitor) == best
 
 
+@pytest.mark.slow
 def test_patience_ends_the_last_stage_alone(tiny, grey, tmp_path, monkeypatch):
     script(monkeypatch, [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.4, 0.4])
     stages = [Stage("head", "top", 4, 0.01), Stage("all", "top", 9, 0.01)]
@@ -391,6 +398,7 @@ def test_a_finished_training_is_returned_as_it_is(tiny, data, uninterrupted, mon
     assert_same_training(train(tiny, data, uninterrupted[2]), uninterrupted)
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_training(tiny, data, tmp_path, uninterrupted):
     history, _ = train(tiny, data, tmp_path, seed=8)
     assert (history.loss != uninterrupted[0].loss).any()

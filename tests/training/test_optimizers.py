@@ -68,6 +68,7 @@ def test_a_side_branch_has_the_factor_of_its_map():
     assert factors["stem_conv/kernel"] < factors["1a2_conv/kernel"] < factors["4a2_conv/kernel"]
 
 
+@pytest.mark.slow
 def test_the_first_layer_s_update_is_decayed_by_its_depth(tiny):
     faces = synthetic.make_faces(32, seed=1)
 

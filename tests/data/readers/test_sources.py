@@ -413,6 +413,7 @@ def test_zipped_class_folders_and_ckplus_are_the_same_as_unzipped(real_data, tmp
     assert zipped.groups.tolist() == plain.groups.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_the_second_load_of_fer2013_takes_less_than_half_a_second(real_data):
     sources.read(real_data / "fer2013")
