@@ -300,7 +300,10 @@ def predict(paths, model, **options):
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
 @option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
 @option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option("--baseline", metavar="SPAN", help="When people look neutral, as 0-5s: adds changes.")
+@option(
+    "--baseline", metavar="SPAN", help="When people look neutral, 0-5s or a file: adds changes."
+)
+@option("--people", "same_people", is_flag=True, help="Number people through all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
 def video(sources, model, start, end, baseline, **options):
@@ -311,7 +314,7 @@ def video(sources, model, start, end, baseline, **options):
     from fer_lib.vision import people, video
 
     options |= {"start": people.read_seconds(start), "end": end and people.read_seconds(end)}
-    options["baseline"] = baseline and people.read_span(baseline)
+    options["baseline"] = baseline and people.read_baseline(baseline)
     source = sources[0] if len(sources) == 1 else list(sources)
     table = video.predict_video(source, model, **options)
     print(people.people_text(table))

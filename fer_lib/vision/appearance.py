@@ -2,10 +2,11 @@
 
 There is no network for identities here. Histograms of oriented gradients (Dalal and Triggs 2005,
 https://doi.org/10.1109/CVPR.2005.177) of a 48-pixel crop tell the 118 people of CK+ apart rather
-well, frontal and in one session: at a cosine of 0.66, two frames of one person with different
-expressions agree in 61 % of all pairs, and two of different people in 0.1 %; `SAME` is a little
-stricter. In profile, from far or in other
-light they know a person less often.
+well, frontal and in one session. With its sequences as videos of one person each, somebody who
+comes back with another expression was known again in 60, 55 and 51 % of the cases in calls of 10,
+40 and 100 videos, and otherwise mostly got a new number (2.8 % another's in calls of 100); somebody
+new was taken for another 0 times of 1,278, once of 1,147 and 3 times of 730. In profile, from far
+or in other light a person is known less often. So people that a study rests on want a look.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 SIDE = 48  # of a crop, in pixels
 CELL, BINS = 6, 8
 # Cosine of two descriptors from which they are taken for one person's.
-SAME = 0.68
+SAME = 0.7
 # The same for a face that comes back near the place where it was lost, in the same scene.
 SAME_PLACE = 0.45
 # Correlation of a followed face with how it was found last; below it something else is there.

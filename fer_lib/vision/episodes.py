@@ -170,8 +170,9 @@ def lanes(table):
 def save_elan(table, path, **options):
     """Write the episodes as tab-delimited text that ELAN imports: a tier per person.
 
-    In ELAN: File, Import, CSV / Tab-delimited Text; the columns are tier, begin time, end time
-    and annotation, and the first line is a header.
+    In ELAN: File, Import, CSV / Tab-delimited Text; there the columns are Tier, Begin Time, End
+    Time and Annotation, and the first row of data is 2
+    (https://www.mpi.nl/corpus/html/elan/ch01s04s02.html). No two of a tier overlap.
 
     Args:
         table: Table of one video.

@@ -1,5 +1,6 @@
 """What a table of videos says of each person: time, emotions, changes from a neutral beginning."""
 
+import os
 import re
 
 import numpy as np
@@ -59,7 +60,7 @@ def per_person(table):
     return pd.DataFrame(rows, columns=columns).astype(kinds)
 
 
-def relative_to_baseline(table, start, end):
+def relative_to_baseline(table, start, end, *, source=None):
     """Add how far each probability is from the person's own mean in a neutral stretch.
 
     A network answers the shape of a face too: some people's resting face scores as sad or angry.
@@ -71,6 +72,9 @@ def relative_to_baseline(table, start, end):
         table: Table of `video.predict_video`.
         start: Seconds of each video at which people look neutral.
         end: Seconds at which that ends.
+        source: Name of the one file in which they look neutral, for all files; their numbers must
+            be the same in all of them (`same_people`). If it shows one person alone, that is who
+            was seen longest in each other file too, whatever the number.
 
     Returns:
         `pandas.DataFrame`: the table with a column `<emotion>_change` per emotion before `note`,
@@ -83,11 +87,16 @@ def relative_to_baseline(table, start, end):
         raise ValueError(f"a baseline must end after it starts; got {start} to {end} seconds.")
     labels = emotions_of(table)
     within = table["seconds"].ge(start) & table["seconds"].lt(end) & table["face"].notna()
-    if not within.any():
-        raise ValueError(f"nobody is seen from {start:g} to {end:g} seconds, the baseline.")
     keys = ["source", "face"]
-    usual = table[within].groupby(keys)[labels].mean()
-    own = table[keys].merge(usual, how="left", left_on=keys, right_index=True)[labels]
+    if source is not None:
+        within &= table["source"].eq(source)
+        keys = ["who"]
+    if not within.any():
+        place = source or f"from {start:g} to {end:g} seconds"
+        raise ValueError(f"nobody is seen {'in ' * (source is not None)}{place}, the baseline.")
+    people = table.assign(who=_who(table, within) if source is not None else table["face"])
+    usual = people[within].groupby(keys)[labels].mean()
+    own = people[keys].merge(usual, how="left", left_on=keys, right_index=True)[labels]
     change = table[labels].to_numpy() - own.to_numpy()
     changed, place = table.copy(), list(table.columns).index("note")
     for number, name in enumerate(labels):
@@ -143,6 +152,20 @@ def read_span(text):
     return read_seconds(start), read_seconds(end)
 
 
+def read_baseline(text):
+    """Return `(start, end)` of `"0-5s"`, or the path of a file of that name.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if os.path.exists(text):
+        return text
+    try:
+        return read_span(text)
+    except ValueError as error:
+        raise ValueError(f"a baseline must be a stretch of time or a file: {error}") from None
+
+
 _SHOWN = 12  # people of a video on a screen
 
 
@@ -153,6 +176,18 @@ def _line(row):
     named = [text for text in named if not text.endswith(" 0%")]
     span = f"from {row['first_seen']:.1f} to {row['last_seen']:.1f}"
     return f"  person {row['face']}: {row['seconds']:.1f} s ({span}): {', '.join(named)}"
+
+
+def _who(table, within):
+    """Return the person of each row, where those of `within` are known by number or alone."""
+    who, known = table["face"].copy(), table["face"][within].unique()
+    if len(known) > 1:
+        return who
+    for _, own in table[table["face"].notna()].groupby("source"):
+        longest = own["face"].value_counts().index[0]
+        if known[0] not in own["face"].to_numpy():
+            who[own.index[own["face"] == longest]] = known[0]
+    return who
 
 
 def _lasts(table):

@@ -119,11 +119,19 @@ class Recogniser:
             values = np.frombuffer(base64.b64decode(text), np.uint8)
             self._patches[int(face)] = values.reshape(math.isqrt(len(values)), -1)
 
-    def restart(self):
-        """Begin another video: nothing of the one before is known."""
-        self.tracker = tracking.Tracker(
-            max_missed=self.tracker.max_missed, time_constant=self.tracker.time_constant
-        )
+    def restart(self, *, same_people=False):
+        """Begin another video.
+
+        Args:
+            same_people: Whether those who were seen are known again by their looks; otherwise
+                nothing of the video before is known, and numbers start at 1.
+        """
+        if same_people:
+            self.tracker.leave()
+        else:
+            self.tracker = tracking.Tracker(
+                max_missed=self.tracker.max_missed, time_constant=self.tracker.time_constant
+            )
         self._faces, self._patches, self._age, self._last = {}, {}, 0, None
 
     def _forget(self):

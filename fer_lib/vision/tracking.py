@@ -298,6 +298,12 @@ class Tracker:
             self.drop(face)
         self.scene += 1
 
+    def leave(self):
+        """Begin another video, whose clock starts anew: all faces are lost, their looks kept."""
+        self.cut()
+        for track in self.lost.values():
+            track.probabilities = None
+
     def state(self):
         """Return what a tracker must know to go on, as a dict that JSON can hold."""
         tracks, lost = (

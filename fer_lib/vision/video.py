@@ -1,23 +1,18 @@
 """Videos to a table: one row per face and frame, faces numbered over time."""
 
 import contextlib
-import glob
+import math
 import os
 import tempfile
 import warnings
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.choices import lookup
 from fer_lib.vision import drawing, episodes, face_table, people, threads, video_copy, video_files
 from fer_lib.vision.part_file import PartFile
 from fer_lib.vision.recogniser import SEARCH_EVERY, Recogniser
+from fer_lib.vision.video_places import check_free, find_files, find_videos
 
-FIGURES = (".png", ".pdf", ".svg")
-# Of the files that a folder of videos may hold; a file given by name may end as it likes.
-SUFFIXES = tuple(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv".split()
-)
 COLUMNS = {}
 for _name, _kind in face_table.COLUMNS.items():
     COLUMNS |= {_name: _kind} | ({"timestamp": "float64"} if _name == "seconds" else {})
@@ -31,6 +26,7 @@ def predict_video(
     start=0.0,
     end=None,
     baseline=None,
+    same_people=False,
     detector="auto",
     out=None,
     summary=None,
@@ -57,8 +53,11 @@ def predict_video(
         every: Take every n-th frame, from the first.
         start: Seconds of each video at which to begin.
         end: Seconds at which to stop, or `None` for its end.
-        baseline: `(start, end)` in seconds of each video in which people looked neutral, or `None`
+        baseline: When people looked neutral: `(start, end)` in seconds of each video, or a file,
+            a video or a photograph, whose rows come first in the table; or `None`
             (`people.relative_to_baseline`).
+        same_people: Whether who was in one video is known again by looks in the next ones, and
+            keeps the number; a `baseline` file asks for it. `appearance` says how far to trust it.
         detector: Key of `detection.DETECTORS`, or `"auto"`.
         out: File for the table (see `face_table.save_table`).
         summary: File for a table with a row per person and video (`people.per_person`).
@@ -92,25 +91,19 @@ def predict_video(
     if start < 0 or (end is not None and end <= start):
         raise ValueError(f"start must be at least 0 and end after it; got {start} and {end}.")
     videos, several = find_videos(sources)
-    ends = {
-        "annotated": (annotated, video_copy.COPIES, ".mp4"),
-        "timeline": (timeline, dict.fromkeys(FIGURES), ".png"),
-        "elan": (elan, {".txt": 1, ".tsv": 1}, ".txt"),
-    }
-    files = {
-        name: _files(name, path, known, videos, usual if several else None)
-        for name, (path, known, usual) in ends.items()
-    }
+    neutral = os.fspath(baseline) if isinstance(baseline, str | os.PathLike) else None
+    if neutral is not None:
+        videos, same_people = [video for video in videos if video != neutral], True
+        if not videos:
+            raise ValueError(f"{neutral} is the video itself; of a part of it, give start and end.")
     tables = [path for path in (out, summary) if path is not None]
-    for path in tables:
-        lookup(face_table.TABLE_FORMATS, Path(path).suffix.lower(), f"ending of a table ({path})")
-    written = [*map(Path, tables), *(path for paths in files.values() for path in paths if path)]
-    _check_sources_stay(written, videos)
+    places = {"annotated": annotated, "timeline": timeline, "elan": elan}
+    files = find_files(tables, places, videos, several, also_read=neutral)
     with contextlib.ExitStack() as stack:
-        for path in [*tables, *(path for path, _, _ in ends.values() if path is not None)]:
+        for path in filter(None, [*tables, *places.values()]):
             stack.enter_context(storage.locked(os.path.abspath(path)))
         if not overwrite:
-            _check_free([path for path in written if path not in files["annotated"]])
+            check_free([*tables, *files["timeline"], *files["elan"]])
         if not hasattr(predictor, "predict"):
             from fer_lib.inference.predictor import load_predictor
 
@@ -129,15 +122,19 @@ def predict_video(
             "end": end,
             "settings": settings,
         }
+        if same_people:
+            call |= {"same_people": True, "neutral": neutral and video_files.identity(neutral)}
         part_of = out
         if out is None:
             part_of = Path(stack.enter_context(tempfile.TemporaryDirectory()), "faces.csv")
         part = PartFile(part_of, predictor.label_set, call, COLUMNS)
         stack.callback(part.close)
-        job = _Job(recogniser, part, every, start, end, overwrite, progress)
+        job = _Job(recogniser, part, every, overwrite, progress, same_people)
         try:
+            if neutral is not None:
+                job.follow(neutral, None, several=False)
             for video, copy in zip(videos, files["annotated"], strict=True):
-                job.follow(video, copy, several)
+                job.follow(video, copy, several, start, end)
         except KeyboardInterrupt:
             part.close()
             kept = f"the rows so far are in {part.path}, and the same call goes on from there"
@@ -147,7 +144,9 @@ def predict_video(
         table = part.table()
         table.attrs |= job.counts()
         if baseline is not None:
-            table = people.relative_to_baseline(table, *baseline)
+            name = neutral and video_files.name_of(neutral)
+            span = (0, math.inf) if neutral else baseline
+            table = people.relative_to_baseline(table, *span, source=name)
         for video, figure, text in zip(videos, files["timeline"], files["elan"], strict=True):
             own = table[table["source"] == video_files.name_of(video)]
             if figure:
@@ -163,54 +162,12 @@ def predict_video(
     return table
 
 
-def find_videos(sources):
-    """Return the videos that sources name, and whether they may be several.
-
-    Args:
-        sources: As of `predict_video`.
-
-    Returns:
-        `(videos, several)`: list of paths and addresses, none twice, and `False` for one that was
-        named itself.
-
-    Raises:
-        ValueError: If a folder or pattern holds no video, or a source is a camera.
-    """
-    several = isinstance(sources, list | tuple)
-    videos = []
-    for source in sources if several else [sources]:
-        if isinstance(source, int) or (str(source).isdecimal() and not os.path.exists(source)):
-            raise ValueError(
-                f"{source} is a camera: python -m fer_lib webcam --camera {source} shows it, and "
-                "records its table with the key r."
-            )
-        source, found = os.fspath(source), None
-        if os.path.isdir(source):
-            found = [
-                os.path.join(folder, name)
-                for folder, below, names in sorted(os.walk(source))
-                for name in sorted(names)
-                if name.lower().endswith(SUFFIXES) and "/." not in f"/{os.path.join(folder, name)}"
-            ]
-        elif glob.has_magic(source) and not os.path.exists(source):
-            if not video_files.is_address(source):
-                found = sorted(filter(os.path.isfile, glob.glob(source, recursive=True)))
-        if found == []:
-            raise ValueError(f"{source} holds no videos.")
-        several |= found is not None
-        videos += found or [source]
-    if not videos:
-        raise ValueError("sources must name at least one video; the list is empty.")
-    return list(dict.fromkeys(videos)), several
-
-
 class _Job:
     """Goes through videos one after the other, from where a part of the table ends."""
 
-    def __init__(self, recogniser, part, every, start, end, overwrite, progress):
-        self.recogniser, self.part = recogniser, part
-        self.every, self.start, self.end = every, start, end
-        self.overwrite, self.progress = overwrite, progress
+    def __init__(self, recogniser, part, every, overwrite, progress, same_people):
+        self.recogniser, self.part, self.every = recogniser, part, every
+        self.overwrite, self.progress, self.same_people = overwrite, progress, same_people
         self.state = part.state or {"file": 0, "missing": 0, "frames": 0, "broken": 0} | _FRESH
         self.number = 0
 
@@ -219,21 +176,21 @@ class _Job:
         names = {"frames": "frames", "broken": "broken_frames", "missing": "missing_frames"}
         return {name: self.state[key] for key, name in names.items()}
 
-    def follow(self, source, copy, several):
+    def follow(self, source, copy, several, start=0.0, end=None):
         """Take in one video, unless that was done before."""
         number, self.number = self.number, self.number + 1
         if number < self.state["file"]:
             return
         if copy is not None and not self.overwrite and not self.state["finishing"]:
-            _check_free([copy])
+            check_free([copy])
         try:
             with contextlib.ExitStack() as stack:
                 video = video_files.Video(source)
                 stack.callback(video.close)
                 if copy is not None:
-                    copy = video_copy.Copy(copy, video, self.start)
+                    copy = video_copy.Copy(copy, video, start)
                     stack.callback(copy.drop)
-                missing = self._frames(video, copy)
+                missing = self._frames(video, copy, start, end)
                 if not self.state["next"]:
                     raise ValueError(f"{video.name} cannot be read: not one frame of it came.")
                 if copy is not None:
@@ -249,14 +206,17 @@ class _Job:
             at = {"source": video_files.name_of(source), "frame": self.state["next"]}
             self._go_on([at | {"seconds": 0.0, "emotion": "", "note": str(error)}])
         missing += self.state["missing"]
-        self._go_on([], file=number + 1, missing=missing, **_FRESH)
-        self.recogniser.restart()
+        self.recogniser.restart(same_people=self.same_people)
+        fresh = dict(_FRESH)
+        if self.same_people:
+            fresh["recogniser"] = self.recogniser.state()
+        self._go_on([], file=number + 1, missing=missing, **fresh)
 
     def _go_on(self, rows, **changes):
         self.state = self.state | changes
         self.part.append(rows, self.state)
 
-    def _frames(self, video, copy):
+    def _frames(self, video, copy, start, end):
         """Take in the frames of a video, and return how many are missing at its end."""
         from tqdm import tqdm
 
@@ -265,7 +225,7 @@ class _Job:
             self.recogniser.restore(self.state["recogniser"])
         done = (rows for rows in self.part.frames() if rows[0]["source"] == video.name)
         frames = video.frames(
-            start=self.start,
+            start=start,
             every=self.every,
             wanted=lambda number: copy is not None or number >= first or number == seen,
         )
@@ -275,7 +235,7 @@ class _Job:
             image = None if frame.image is None else drawing.annotate(frame.image, rows)
             copy.write(frame, image)
 
-        expected = _expected(video, self.every, self.start, self.end)
+        expected = _expected(video, self.every, start, end)
         with (
             threads.made_ahead(frames) as ahead,
             threads.done_behind(draw) as drawn,
@@ -285,7 +245,7 @@ class _Job:
             contextlib.suppress(*[KeyboardInterrupt] * video.live),
         ):
             for frame in ahead:
-                if self.end is not None and frame.seconds >= self.end:
+                if end is not None and frame.seconds >= end:
                     return 0
                 bar.update()
                 if frame.number < first:
@@ -332,42 +292,6 @@ def _expected(video, every, start, end):
     if end is not None:
         length = min(length or 1 << 60, round(end * video.rate))
     return None if length is None else max(0, -(-(length - round(start * video.rate)) // every))
-
-
-def _files(name, path, known, videos, usual):
-    """Return the file of one kind that is written for each video, or `None` for each.
-
-    Args:
-        usual: Ending of the files in a folder, or `None` for a single video.
-    """
-    if path is None:
-        return [None] * len(videos)
-    path = Path(path)
-    if usual is None:
-        lookup(known, path.suffix.lower(), f"ending of {name} ({path})")
-        return [path]
-    if path.suffix.lower() in known or path.is_file():
-        raise ValueError(f"{name} must be a folder for several videos; got {path}.")
-    stems, files = [Path(video_files.name_of(video)).stem for video in videos], []
-    for number, stem in enumerate(stems):
-        again = stems[:number].count(stem)
-        files.append(path / f"{stem}{f'-{again + 1}' if again else ''}{usual}")
-    return files
-
-
-def _check_sources_stay(written, videos):
-    for path in written:
-        for video in videos:
-            if os.path.exists(video) and path.exists() and os.path.samefile(path, video):
-                raise ValueError(f"{path} is the video that is read: choose another name for it.")
-    if len({os.path.abspath(path) for path in written}) < len(written):
-        raise ValueError("two of the files to write have one name; give each its own.")
-
-
-def _check_free(paths):
-    for path in paths:
-        if path.exists():
-            raise FileExistsError(f"{path} is there already; choose another name, or overwrite it.")
 
 
 def _model_identity(predictor):

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "determinism": "what deterministic=True costs",
     "memory": "peak memory of loading and starting to train, against the plain notebook way",
     "inference": "exported files against model.predict",
+    "photos": "a folder of small photographs against the usual script, where some are at hand",
     "video": "the faces of a video against the usual script, where photographs are at hand",
     "peers": "inference with other projects' models, where they are at hand",
     "accelerator": "training on a GPU, where there is one",

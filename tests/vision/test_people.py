@@ -69,6 +69,25 @@ def test_changes_are_from_the_person_s_own_mean_in_the_baseline():
     pd.testing.assert_frame_equal(people.per_person(changed), people.per_person(faces))
 
 
+def test_changes_may_be_from_another_file_by_the_numbers_of_the_people():
+    rest = table({1: "nn", 2: "ss"}, source="rest")
+    both = pd.concat([rest, table({1: "hh", 3: "hh"})], ignore_index=True)
+    changed = people.relative_to_baseline(both, 0, 9, source="rest")
+    later = changed[changed["source"] == "v"].set_index("face")
+    np.testing.assert_allclose(later.loc[1, "happy_change"], 0.4)
+    assert np.isnan(later.loc[3, "happy_change"]).all()
+
+
+def test_one_person_alone_in_the_file_is_who_was_seen_longest():
+    rest = table({1: "nn"}, source="rest")
+    both = pd.concat([rest, table({2: "h---", 3: "hhhh"})], ignore_index=True)
+    later = people.relative_to_baseline(both, 0, 9, source="rest").set_index(["source", "face"])
+    np.testing.assert_allclose(later.loc[("v", 3), "happy_change"], 0.4)
+    assert np.isnan(later.loc[("v", 2), "happy_change"]).all()
+    with pytest.raises(ValueError, match="nobody is seen in gone, the baseline"):
+        people.relative_to_baseline(both, 0, 9, source="gone")
+
+
 @pytest.mark.parametrize("span", [(1, 1), (-1, 2), (5, 9)])
 def test_a_baseline_that_is_none_is_refused(span):
     with pytest.raises(ValueError, match="baseline"):
@@ -102,3 +121,11 @@ def test_what_is_no_time_is_refused(text):
         people.read_seconds(text)
     with pytest.raises(ValueError, match="must be"):
         people.read_span(text)
+
+
+def test_a_baseline_is_a_file_that_is_there_or_a_time(tmp_path):
+    (tmp_path / "0-5s").touch()
+    assert people.read_baseline(str(tmp_path / "0-5s")) == str(tmp_path / "0-5s")
+    assert people.read_baseline("1-2s") == (1, 2)
+    with pytest.raises(ValueError, match="a stretch of time or a file: .*'neutral.mp4'"):
+        people.read_baseline("neutral.mp4")

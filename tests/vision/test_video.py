@@ -1,6 +1,7 @@
 """Videos: exact rows and face numbers, kills and faults, and what is written."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,6 +280,83 @@ def test_a_baseline_adds_changes(clip, tmp_path):
     first = table[(table["face"] == 1) & (table["seconds"] < 0.4)]
     assert first["happy_change"].mean() == pytest.approx(0, abs=1e-12)
     assert list(pd.read_csv(tmp_path / "t.csv").columns[-8:-1]) == [f"{e}_change" for e in FER7]
+
+
+def visit(*people, count=8):
+    """Pictures of people side by side who look unlike each other: stripes of three directions."""
+    down, across = np.mgrid[:44, :44]
+    pictures = []
+    for n in range(count):
+        picture = clips.picture()
+        for place, person in enumerate(people):
+            x = 40 + 120 * place + 2 * n
+            stripes = np.sin((across * (person != 1) + down * (person != 0)) / 2)
+            picture[70 : 70 + clips.SIZE, x : x + clips.SIZE] = 250
+            picture[78:122, x + 8 : x + 52] = (100 + 60 * stripes)[..., None]
+        pictures.append(picture)
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def visits(tmp_path_factory):
+    """Three videos: of one person, of another, and of the first and a third."""
+    folder = tmp_path_factory.mktemp("visits")
+    shown = {"a": visit(0), "b": visit(1), "c": visit(0, 2)}
+    return [write_clip(folder / f"{name}.avi", pictures) for name, pictures in shown.items()]
+
+
+def who(table):
+    seen = table[table["face"].notna()]
+    return seen.groupby("source", sort=False)["face"].unique().map(sorted).tolist()
+
+
+def test_a_person_has_one_number_in_all_videos_of_a_call_only_if_asked(visits):
+    assert who(predict(visits)) == [[1], [1], [1, 2]]
+    assert who(predict(visits, same_people=True)) == [[1], [2], [1, 3]]
+
+
+def test_nothing_of_a_probability_goes_from_one_video_to_the_next(visits):
+    table = predict([visits[0], visits[2]], same_people=True)
+    own = predict(visits[2])
+    first = table[(table["source"] == str(visits[2])) & (table["frame"] == 0)]
+    np.testing.assert_allclose(
+        first.sort_values("x")[[*FER7]], own[own["frame"] == 0].sort_values("x")[[*FER7]]
+    )
+
+
+@pytest.mark.parametrize("stop_at", [3, 9, 17])
+def test_a_stopped_run_knows_its_people_when_it_goes_on(visits, tmp_path, stop_at):
+    whole = predict(visits, same_people=True)
+    arguments = {"out": tmp_path / "t.csv", "same_people": True}
+    with pytest.raises(KeyboardInterrupt):
+        predict(visits, Bands(stop_at, interrupted), **arguments)
+    pd.testing.assert_frame_equal(predict(visits, **arguments), whole)
+
+
+def test_a_baseline_may_be_a_file_that_stays_outside_of_from_and_to(visits, tmp_path):
+    neutral, others = visits[0], [visits[2]]
+    made = {"out": tmp_path / "t.csv", "elan": tmp_path / "e.txt"}
+    table = predict(others[0], baseline=neutral, start=0.1, **made)
+    assert who(table) == [[1], [1, 2]]
+    at_rest, later = (table[table["source"] == str(v)] for v in (neutral, others[0]))
+    assert len(at_rest) == 8 and later["seconds"].min() >= 0.1
+    usual = at_rest[[*FER7]].mean()
+    for face, known in ((1, True), (2, False)):
+        own = later[later["face"] == face]
+        change = own[[f"{name}_change" for name in FER7]].to_numpy()
+        assert np.isnan(change).all() != known
+        if known:
+            np.testing.assert_allclose(change, own[[*FER7]] - usual)
+
+
+def test_a_baseline_file_that_is_the_video_itself_or_none_is_refused(visits, tmp_path):
+    with pytest.raises(ValueError, match="is the video itself"):
+        predict(visits[0], baseline=str(visits[0]))
+    with pytest.raises(ValueError, match=r"gone\.mp4 cannot be read"):
+        predict(visits[0], baseline=tmp_path / "gone.mp4")
+    copied = shutil.copyfile(visits[0], tmp_path / "neutral.mp4")
+    with pytest.raises(ValueError, match="is the video that is read"):
+        predict(visits[1], baseline=copied, annotated=copied, overwrite=True)
 
 
 def test_a_part_of_another_call_is_not_gone_on_with(clip, tmp_path):

@@ -16,6 +16,7 @@ from fer_lib.vision.video_copy import Copy
 from fer_lib.vision.video_files import Video, name_of
 from support import clips
 from support.clips import write_clip
+from support.rtsp import rtsp_server
 
 PICTURES = [clips.picture((20 + 4 * n, 40)) for n in range(30)]
 UNEVEN = [0, 10, 20, 500, 540, 1900, 2000, *range(2100, 4400, 100)]
@@ -246,6 +247,18 @@ def test_an_address_is_read_as_a_file_is(tmp_path):
         with pytest.raises(ValueError, match=r"gone\.mp4 cannot be read: "):
             Video(address.replace("a.mp4", "gone.mp4"))
         server.shutdown()
+
+
+def test_a_camera_s_stream_is_read_as_a_file_is(tmp_path):
+    clip = write_clip(tmp_path / "a.ts", PICTURES[:12], codec="libx264")
+    with rtsp_server(clip, user="me:secret") as address:
+        seen, video = frames(address)
+        assert video.live and "secret" not in video.name
+        assert [frame.number for frame in seen] == list(range(12))
+        assert [frame.seconds for frame in seen] == pytest.approx(seconds(clip), abs=1e-3)
+        assert not any(frame.broken for frame in seen)
+        with pytest.raises(ValueError, match=r"/clip cannot be read: .*401 Unauthorized"):
+            Video(address.replace("me:secret@", ""))
 
 
 def test_a_password_is_in_no_table():

@@ -168,7 +168,7 @@ def _opened(file, reduce_above):
 
 
 def _upright(image, mode, reduce_above=None):
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
     width = image.width
     if reduce_above is not None and image.format in ("JPEG", "MPO"):
@@ -182,7 +182,8 @@ def _upright(image, mode, reduce_above=None):
         raise ValueError("it has no pixels")
     note = _frames(image)
     image.load()
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # it copies what is upright too
+        image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":
         image = Image.fromarray(_eight_bits(np.asarray(image)))
     if image.has_transparency_data:
@@ -193,7 +194,9 @@ def _upright(image, mode, reduce_above=None):
         image = image.convert("RGB")
     if scale > 1:
         note = "; ".join(filter(None, [note, f"read at 1/{scale} of its size"]))
-    return Picture(np.asarray(image.convert(mode)), note, scale)
+    if image.mode != mode:
+        image = image.convert(mode)
+    return Picture(np.asarray(image), note, scale)
 
 
 def _frames(image):
