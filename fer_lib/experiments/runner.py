@@ -230,8 +230,7 @@ def _one_process(folder):
 
     lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
     try:
-        for left in folder.glob("**/.????????.*"):  # by a process that was killed while writing
-            left.unlink()
+        storage.remove_remains(folder)
         yield
         _forget_host(folder)
     except KeyboardInterrupt:
