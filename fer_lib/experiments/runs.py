@@ -17,7 +17,7 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import NAMES, from_record
 
 HEADLINE = (
     "accuracy",
@@ -48,7 +48,7 @@ class Run:
             ValueError: If the file is damaged or of a version with other parameters.
         """
         with reading(self.folder / "experiment.json") as path:
-            return Experiment(**storage.read_json(path))
+            return from_record(storage.read_json(path))
 
     @functools.cached_property
     def environment(self):
@@ -305,7 +305,7 @@ def runs_table(results_dir="runs", pattern="*"):
     found = [Run(folder) for folder, damage in damages.items() if not damage]
     # A later parameter has a column as soon as one run does not have it at its default.
     told = set().union(*(result.experiment.identity() for result in found))
-    names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
+    names = [name for name in NAMES if name in told]
     rows = [_row(result, names) for result in sorted(found, key=_table_order)]
     rows += [{"run": f.name, "state": f"damaged: {d}"} for f, d in damages.items() if d]
     table = pd.DataFrame(rows)
