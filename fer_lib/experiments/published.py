@@ -42,6 +42,7 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
         FileNotFoundError: If a folder holds no finished run.
         FileExistsError: If another result was published under the same name, or two of the runs
             have one name and other scores.
+        BlockingIOError: If another process writes one of the copies.
         ValueError: If `to` is the folder that the runs themselves lie in, or a file is damaged.
     """
     found = [load_run(folder) for folder in folders]
@@ -62,19 +63,37 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
             )
         if file.exists() and storage.read_json(file) != own:
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
-        _ = run.environment, run.history  # damaged files are named before anything is written
+        # Damaged files are named before anything is written.
+        _ = run.history, run.has_predictions and run.predictions
+        _check_files(run)
     for run, copy, of in zip(found, copies, told, strict=True):
-        storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
-        # Without the hashes of files that the copy does not hold.
-        about = {name: value for name, value in run.environment.items() if name != "files"}
-        storage.write_json(copy / "environment.json", about)
-        with storage.replacing(copy / "history.csv") as temporary:
-            temporary.write_bytes((run.folder / "history.csv").read_bytes())
-        if run.has_predictions:
-            with storage.replacing(copy / "predictions.npz") as temporary:
-                np.savez_compressed(temporary, **_small(run.predictions))
-        storage.write_json(copy / "scores.json", scores[copy])  # last, as in the run itself
+        with storage.locked(copy):
+            _write(run, copy, of, scores[copy])
     return copies
+
+
+def _check_files(run):
+    """Raise if a file of the run is not the one that it was scored with."""
+    for name, digest in run.environment.get("files", {}).items():
+        path = run.folder / name
+        if name in PUBLISHED and path.exists() and storage.file_hash(path) != digest:
+            raise ValueError(
+                f"{path} is not the file that the run wrote (its sha256 differs): restore it, or "
+                "move the run's folder away and run again."
+            )
+
+
+def _write(run, copy, of, scores):
+    storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
+    # Without the hashes of files that the copy does not hold.
+    about = {name: value for name, value in run.environment.items() if name != "files"}
+    storage.write_json(copy / "environment.json", about)
+    with storage.replacing(copy / "history.csv") as temporary:
+        temporary.write_bytes((run.folder / "history.csv").read_bytes())
+    if run.has_predictions:
+        with storage.replacing(copy / "predictions.npz") as temporary:
+            np.savez_compressed(temporary, **_small(run.predictions))
+    storage.write_json(copy / "scores.json", scores)  # last, as in the run itself
 
 
 def without_places(experiment):

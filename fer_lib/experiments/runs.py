@@ -19,7 +19,7 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import NAMES, from_record
 
 HEADLINE = (
     "accuracy",
@@ -50,7 +50,7 @@ class Run:
             ValueError: If the file is damaged or of a version with other parameters.
         """
         with reading(self.folder / "experiment.json") as path:
-            return Experiment(**storage.read_json(path))
+            return from_record(storage.read_json(path))
 
     @functools.cached_property
     def environment(self):
@@ -352,7 +352,7 @@ def runs_table(results_dir="runs", pattern="*"):
     found = [run for run, damage in damages.items() if not damage]
     # A later parameter has a column as soon as one run does not have it at its default.
     told = set().union(*(result.experiment.identity() for result in found))
-    names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
+    names = [name for name in NAMES if name in told]
     rows = [_row(result, names) for result in sorted(found, key=_table_order)]
     rows += [{"run": r.folder.name, "state": f"damaged: {d}"} for r, d in damages.items() if d]
     table = pd.DataFrame(rows)

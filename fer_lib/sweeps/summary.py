@@ -96,7 +96,7 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
         ValueError: If `group` is no parameter.
     """
     from fer_lib.choices import lookup
-    from fer_lib.sweeps.grid import NAMES
+    from fer_lib.experiments.experiment import NAMES
 
     parameters = [name for name in NAMES if name in table and name not in REPEATS]
     if group is not None:

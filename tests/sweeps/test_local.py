@@ -162,7 +162,7 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     process.wait()
     assert points_module.state(experiment) == "running"  # its kernel may still be there
     wait_for(lambda: points_module.state(experiment) == "stopped", 15)
-    assert list(points_module.sweep_folder(grid.results_dir).glob(".????????.*.ipynb"))
+    assert list(points_module.sweep_folder(grid.results_dir).glob(".fer-*.ipynb"))
     behave(tmp_path)
     assert set(run_here(grid, stub)[0].values()) == {"finished"}
     assert not list(points_module.sweep_folder(grid.results_dir).glob(".*"))
