@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 
+from fer_lib import storage
 from fer_lib.experiments import locks
 
 
@@ -29,8 +30,7 @@ def one_process(folder):
 
     lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
     try:
-        for left in folder.glob("**/.????????.*"):  # by a process that was killed while writing
-            left.unlink()
+        storage.remove_remains(folder)
         yield
         _forget_host(folder)
     except KeyboardInterrupt:

@@ -348,6 +348,7 @@ def _write_results(folder, about, data, answers):
     # A model or answers of another run are told by these. They are not among the scores, which
     # are the same wherever the run is repeated: the files hold times.
     made = storage.read_json(folder / "environment.json")
+    made["peak_memory"] = environment.peak_memory()
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
     storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

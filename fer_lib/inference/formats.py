@@ -71,6 +71,7 @@ def export(
     Raises:
         ValueError: If a format is unknown, label set or calibration are missing or do not fit,
             or Keras does not run on TensorFlow.
+        BlockingIOError: If another process writes these files.
         ImportError: If a format's package is missing; the message names it.
     """
     formats = tuple(FORMATS if formats is None else formats)
@@ -87,9 +88,10 @@ def export(
         "fer_lib": __version__,
     }
     paths = {key: Path(folder) / (name + spec.ending) for key, spec in chosen.items()}
-    for key, spec in chosen.items():
-        content, notes = spec.convert(network, images)
-        _write(paths[key], content, {"format": key, **about, **notes})
+    with storage.locked(Path(folder) / name):
+        for key, spec in chosen.items():
+            content, notes = spec.convert(network, images)
+            _write(paths[key], content, {"format": key, **about, **notes})
     return paths
 
 

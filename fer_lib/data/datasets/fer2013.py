@@ -1,9 +1,7 @@
 """FER-2013: the official protocol, and the download of the official files only."""
 
 import dataclasses
-import os
 import shutil
-import uuid
 import warnings
 from pathlib import Path
 
@@ -143,14 +141,9 @@ def _keep_folders(downloaded, folder):
     roots = [path.parent for path in sorted(downloaded.rglob("train")) if path.is_dir()]
     for root in roots:
         if _folder_counts(root) == FER2013_FOLDERS:
-            temporary = folder / f".{uuid.uuid4().hex[:8]}"
-            try:
+            with storage.replacing_folder(folder) as temporary:
                 for split in FER2013_FOLDERS:
                     shutil.copytree(root / split, temporary / split)
-                for split in FER2013_FOLDERS:
-                    os.replace(temporary / split, folder / split)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
             return True
     return False
 
