@@ -53,7 +53,8 @@ def run(
     show(f"{len(experiments)} points, {len(waiting)} to run, results in {grid.results_dir}")
     if waiting:
         slots = _slots(workers, cores, memory, gpus, len(waiting))
-        show(f"{len(slots)} at a time: {slots[0]}")
+        threads = slots[0][worker.THREADS[0]]
+        show(f"{len(slots)} at a time, of {threads} threads each")
         _Sweep(points.points_file(grid), experiments, notebook, slots, show).run(waiting)
     return {e.name: points.state(e) for e in experiments}
 
