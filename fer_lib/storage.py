@@ -251,7 +251,12 @@ def locked(path):
 def write_json(path, value):
     """Write `value` as indented JSON, all of it or nothing."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_bytes(as_json(value).encode("utf-8"))
+
+
+def as_json(value):
+    """Return the text that `write_json` writes."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path):
@@ -262,7 +267,7 @@ def read_json(path):
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again.") from None
 
 
@@ -277,7 +282,7 @@ def read_yaml(path):
 
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold names with values; got a {type(content).__name__}.")

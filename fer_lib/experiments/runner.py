@@ -4,6 +4,7 @@ import _thread
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import shutil
 import socket
 import threading
@@ -28,7 +29,7 @@ from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teach
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-_HASHED = ("model.keras", "predictions.npz", "history.csv")
+_HASHED = ("experiment.json", "model.keras", "predictions.npz", "history.csv")
 
 # MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
 # minutes. This network does, where neither data nor ImageNet's weights can be had.
@@ -383,5 +384,6 @@ def _write_results(folder, about, data, answers):
     # are the same wherever the run is repeated: the files hold times.
     made = storage.read_json(folder / "environment.json")
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    made["files"]["scores.json"] = hashlib.sha256(storage.as_json(scores).encode()).hexdigest()
     storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)
