@@ -5,6 +5,7 @@ import functools
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def record(data):
             for split, faces in data.items()
         },
     }
+
+
+def peak_memory():
+    """Return the most bytes of memory that this process has held, or `None` on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _version(package):

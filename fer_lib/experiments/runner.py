@@ -3,7 +3,6 @@
 import _thread
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import shutil
 import socket
@@ -17,9 +16,9 @@ from tqdm import tqdm
 from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
-from fer_lib.evaluation import calibration, metrics, test_time
+from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import environment, given, locks
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import RETIRED, Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
@@ -34,6 +33,8 @@ _HASHED = ("experiment.json", "model.keras", "predictions.npz", "history.csv")
 # MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
 # minutes. This network does, where neither data nor ImageNet's weights can be had.
 BACKBONE, DEMO = Experiment.backbone, "mini_xception"
+
+HEAD_RATE = RETIRED["head_learning_rate"]  # peak learning rate while the head trains alone
 
 
 def resolve(experiment):
@@ -79,11 +80,11 @@ def set_up(experiment):
         List of sentences that the reader must see.
 
     Raises:
-        ValueError: If this machine can not do what `device`, `distribute` or `deterministic`
-            ask for; the message says why.
+        ValueError: If this machine can not do what `distribute` or `deterministic` ask for; the
+            message says why.
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
-    devices.choose(experiment.device)
+    devices.share_memory()
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
@@ -189,10 +190,10 @@ def _train(experiment, result, data, model):
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
         origin, model = model.origin, in_float32(model)  # whoever loads it may lack bfloat16
-        temperature = _calibrate(experiment, model, data["validation"])
+        temperature = _calibrate(model, data["validation"])
         with storage.replacing(result.folder / "model.keras") as path:
             model.save(path)
-        answers = {split: _predict(experiment, model, data[split]) for split in _SCORED}
+        answers = {split: _predict(model, data[split]) for split in _SCORED}
     about = {
         "dataset": experiment.dataset,
         "train_name": data["train"].name,
@@ -258,14 +259,13 @@ def _say(sentence):
     tqdm.write(sentence)
 
 
-def _predict(experiment, model, faces):
-    predict = functools.partial(model.predict, batch_size=256, verbose=0)
-    return test_time.predict_tta(predict, faces.images, experiment.test_time_augmentation)
+def _predict(model, faces):
+    return model.predict(faces.images, batch_size=256, verbose=0)
 
 
-def _calibrate(experiment, model, faces):
+def _calibrate(model, faces):
     """Fit a temperature on the validation faces, put it into the model and return it."""
-    answers = _predict(experiment, model, faces)
+    answers = _predict(model, faces)
     temperature = calibration.fit_temperature(faces.targets, answers)
     calibration.store_temperature(model, temperature)
     return temperature
@@ -278,7 +278,6 @@ def _fit(experiment, data, model, teachers, folder):
         aims = targets.distill(
             aims,
             ask_teachers(teachers, data["train"]),
-            weight=experiment.distill_weight,
             temperature=experiment.distill_temperature,
         )
     auxiliary = None
@@ -342,7 +341,7 @@ def _stages(experiment):
     if mode == "top" or at_random:
         head = 0
     rest = experiment.epochs - head
-    stages = [loop.Stage("head", "top", head, experiment.head_learning_rate)]
+    stages = [loop.Stage("head", "top", head, HEAD_RATE)]
     if mode == "progressive":
         stages += [loop.Stage("100", "100", rest // 2, rate)]
         mode, rest = "all", rest - rest // 2
@@ -383,6 +382,7 @@ def _write_results(folder, about, data, answers):
     # A model or answers of another run are told by these. They are not among the scores, which
     # are the same wherever the run is repeated: the files hold times.
     made = storage.read_json(folder / "environment.json")
+    made["peak_memory"] = environment.peak_memory()
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
     made["files"]["scores.json"] = hashlib.sha256(storage.as_json(scores).encode()).hexdigest()
     storage.write_json(folder / "environment.json", made)

@@ -36,7 +36,6 @@ def build_classifier(
     batch_norm: str = "adapt",
     image_size: int = 48,
     face_size: tuple[int, int] = (48, 48),
-    dense: int = 0,
     dropout: float = 0.2,
     attention: str | None = None,
 ) -> keras.Model:
@@ -57,8 +56,7 @@ def build_classifier(
         batch_norm: How unfrozen batch normalisation adapts; see `set_trainable`.
         image_size: Side in pixels to which the model resizes the face, at least 32.
         face_size: `(height, width)` of the faces that the model takes, in pixels.
-        dense: Units of a dense ReLU layer before the output, or 0 for none.
-        dropout: Share of the features dropped before each dense layer, in [0, 1).
+        dropout: Share of the features dropped before the output, in [0, 1).
         attention: Key of `attention.ATTENTION`, or `None`. It works on the map of stride 16; the
             backbone's blocks of stride 32 are left out, for at 48 px their map is one or two
             pixels wide. Transfer backbones only.
@@ -88,9 +86,6 @@ def build_classifier(
     base = build_network(spec.application, alpha, values=start.values, input_tensor=x)
     x = attend(base.get_layer(spec.stride_32).input) if attend else base.output
     x = spec.head(x, dropout) if spec.head else layers.GlobalAveragePooling2D(name="pool")(x)
-    if dense:
-        x = layers.Dropout(dropout, name="dropout_features")(x)
-        x = layers.Dense(dense, activation="relu", name="dense")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     # float32 keeps probabilities whole under mixed precision.
     outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="emotion")(x)
