@@ -281,12 +281,31 @@ def read_yaml(path):
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        text = Path(path).read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > _MOST_BRACKETS:  # its time grows with their square
+            raise ValueError(f"{path} must hold at most {_MOST_BRACKETS:,} brackets.")
+        content = yaml.safe_load(text) or {}
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold names with values; got a {type(content).__name__}.")
+    if _count(content, {}) > _MOST_VALUES:
+        raise ValueError(f"{path} must hold at most {_MOST_VALUES:,} values; it holds more.")
     return content
+
+
+_MOST_VALUES, _MOST_BRACKETS = 100_000, 5000
+
+
+def _count(value, known):
+    """Return how many values there are in one, those that YAML repeats by an alias each time."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1  # in itself it has no end
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(one, known) for one in inside)
+    return known[id(value)]
 
 
 def file_hash(path, algorithm="sha256"):
