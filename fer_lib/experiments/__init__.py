@@ -12,6 +12,8 @@ environment     the machine, versions, code and data of a run
 values          what people pass for a number or a truth
 comparison      compare_runs, ensemble: several runs on the same faces
 cross_dataset   cross_table: models on data sets that they were not trained on
+human           human_score: what one FER+ tagger scores
+beside_taggers  tagger_table: models beside the people who voted
 model_card      ship: small files of a run, with their card
 """
 
