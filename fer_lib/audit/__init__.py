@@ -2,6 +2,7 @@
 
 report          audit: all checks of a data set or a run
 data_checks     checks of the splits
+shortcut_checks checks of what tells the class beside the face
 chain_checks    checks of what a run was started from and taught by
 score_checks    checks of what was scored, and how
 model_checks    checks that run a model

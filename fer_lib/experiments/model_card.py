@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import storage
-from fer_lib.evaluation import bootstrap, calibration, metrics
+from fer_lib.evaluation import bootstrap, calibration, confusion, metrics
 from fer_lib.experiments import given, published
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
@@ -193,7 +193,13 @@ def _class_lines(test):
         recall = bootstrap.in_words({"value": of["recall"], "low": ends[0], "high": ends[1]})
         f1 = bootstrap.in_words({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
         lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {f1} |")
-    return "\n".join([*lines, "", "Recall with Wilson intervals, F1 with bootstrap intervals."])
+    return "\n".join([*lines, "", _CLASS_NOTE])
+
+
+_CLASS_NOTE = (
+    f"Recall with Wilson intervals, F1 with bootstrap intervals; under {confusion.FEW} faces are "
+    "too few for these."
+)
 
 
 def _calibration_lines(run, test, temperature):
