@@ -370,15 +370,17 @@ def describe(dataset):
 @command("Check", "runs/fer2013-a --json audit.json")
 @argument("target")
 @option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
-def audit(target, json):
+@option("--reforms", metavar="FILE", help="Also write a run's REFORMS checklist (Markdown).")
+def audit(target, json, reforms):
     """Check a run or a data set for what makes numbers wrong.
 
     TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
     fails.
     """
+    from fer_lib.audit import reforms as checklist
     from fer_lib.audit import report
 
-    findings = report.audit(target)
+    findings = checklist.of_folder(target, reforms) if reforms else report.audit(target)
     if json:
         report.write_json(findings, json)
     print(report.report(findings))

@@ -9,6 +9,7 @@ model_checks    checks that run a model
 noise_checks    checks of what a score or a difference may mean
 evidence        what the checks work from
 finding         Finding: what a check returns
+reforms         the REFORMS checklist of a run
 label_quality   label_issues: labels that a classifier doubts
 pitfalls        traps behind published numbers, replayed
 """
