@@ -387,18 +387,25 @@ def describe(dataset):
 @command("Check", "runs/fer2013-a --json audit.json")
 @argument("target")
 @option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
-def audit(target, json):
+@option("--reforms", metavar="FILE", help="Also write a run's REFORMS checklist (Markdown).")
+@option("--people", metavar="TABLE", help="CSV of the test faces' ids, gender, age …: scores each.")
+def audit(target, json, reforms, people):
     """Check a run or a data set for what makes numbers wrong.
 
     TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
     fails.
     """
+    from fer_lib.audit import reforms as checklist
     from fer_lib.audit import report
 
-    findings = report.audit(target)
+    findings = checklist.of_folder(target, reforms) if reforms else report.audit(target)
     if json:
         report.write_json(findings, json)
     print(report.report(findings))
+    if people:
+        from fer_lib.experiments import runs, whom
+
+        print("", whom.in_markdown(whom.groups_of_run(runs.load_run(target), people)), sep="\n")
     return int(report.failed(findings))
 
 
