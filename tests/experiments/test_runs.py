@@ -1,8 +1,10 @@
 """runs: what is read from a folder of results, finished or not."""
 
 import dataclasses
+import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_lib import storage
@@ -218,3 +220,23 @@ def test_two_runs_of_one_name_are_both_listed(tmp_path):
 def test_a_run_shows_itself_in_a_line(tmp_path):
     assert repr(write_run(tmp_path)).endswith(", finished)")
     assert "not finished" in repr(write_run(tmp_path, seed=1, finished=False))
+
+
+def test_a_table_reads_each_small_file_of_a_run_once_and_nothing_inside_of_it(
+    tmp_path, monkeypatch
+):
+    """A sweep of thousands of runs is a table within seconds."""
+    results = [write_run(tmp_path / "depth", seed=seed) for seed in range(3)]
+    (results[0].folder / "figures").mkdir()
+    read, real = [], storage.read_json
+    monkeypatch.setattr(storage, "read_json", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(pd, "read_csv", None)
+    searched = []
+    monkeypatch.setattr(
+        os, "scandir", lambda path, scan=os.scandir: searched.append(str(path)) or scan(path)
+    )
+    table = runs.runs_table(tmp_path)
+    assert table.minutes.tolist() == [1.5] * 3 and set(table.state) == {"finished"}
+    assert sorted(read) == ["experiment.json"] * 3 + ["scores.json"] * 3
+    assert not any("figures" in path for path in searched)
+    assert len(runs.runs_table(tmp_path, "*-s1-*")) == 1
