@@ -1,6 +1,7 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
 import dataclasses
+import hashlib
 import shutil
 import typing
 from pathlib import Path
@@ -25,7 +26,7 @@ if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Ke
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-_HASHED = ("model.keras", "predictions.npz", "history.csv")
+_HASHED = ("experiment.json", "model.keras", "predictions.npz", "history.csv")
 
 # MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
 # minutes. This network does, where neither data nor ImageNet's weights can be had.
@@ -350,5 +351,6 @@ def _write_results(folder, about, data, answers):
     made = storage.read_json(folder / "environment.json")
     made["peak_memory"] = environment.peak_memory()
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    made["files"]["scores.json"] = hashlib.sha256(storage.as_json(scores).encode()).hexdigest()
     storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

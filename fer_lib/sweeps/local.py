@@ -64,7 +64,9 @@ def run(
     if waiting:
         slots = _slots(workers, cores, memory, gpus, len(waiting), per_device)
         threads = slots[0][worker.THREADS[0]]
-        show(f"{len(slots)} at a time, of {threads} threads each")
+        gpus_used = len({slot.get("CUDA_VISIBLE_DEVICES") for slot in slots} - {None})
+        on = f", on {gpus_used} GPUs" if gpus_used else ""
+        show(f"{len(slots)} at a time{on}, with {threads} threads each")
         _Sweep(points.points_file(grid), experiments, notebook, slots, show).run(waiting)
     return {e.name: points.state(e) for e in experiments}
 
