@@ -116,8 +116,7 @@ def _told(message, status=1):
 
 _MODEL = "A shipped model's name, a run's folder or an exported file."
 _model = option("--model", default="default", help=_MODEL)
-_DETECTOR = "How faces are found: auto, yunet or haar."
-_detector = option("--detector", default="auto", help=_DETECTOR)
+_detector = option("--detector", default="auto", help="How to find faces: auto, yunet or haar.")
 _out = option("--out", metavar="FILE", help="Write the table (.csv, .parquet or .json).")
 _csv = option("--csv", metavar="FILE", help="Also write every column to a CSV file.")
 _overwrite = option("--overwrite", is_flag=True, help="Write even if the files are there.")
