@@ -196,18 +196,30 @@ def compare(folders, best):
 @argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @option("--whole", is_flag=True, help="Score all faces, not the test split.")
 @_csv
-def evaluate(model, datasets, whole, csv):
-    """Score a model or a run on data sets, by name or path."""
+@option("--predictions", metavar="FILE", help="Also write labels and probabilities (.npz).")
+def evaluate(model, datasets, whole, csv, predictions):
+    """Score a model or a run on data sets, by name or path.
+
+    The file of predictions has the form of those in published copies of runs.
+    """
+    if predictions and (len(datasets) > 1 or whole):
+        raise ValueError("--predictions writes the answers to the test faces of one data set.")
+
     from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments.cross_dataset import cross_table
+    from fer_lib.experiments.published import save_answers
     from fer_lib.experiments.runs import load_run
     from fer_lib.inference.predictor import load_predictor
 
     run = (Path(model) / "experiment.json").exists()
+    if predictions and run:
+        raise ValueError(f"{model} holds its predictions: publish copies them.")
     answering = load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
     table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
     _write_csv(table, csv)
+    if predictions:
+        save_answers(answering, loaded[datasets[0]]["test"], predictions)
     print(table.round(4).T.to_string(header=False))
 
 
@@ -216,10 +228,14 @@ def evaluate(model, datasets, whole, csv):
 @option("--engine", type=click.Choice(["local", "slurm"]), default="local")
 @option("--workers", type=int, help="Runs at a time (local).")
 @option("--cores", type=int, help="Cores per run (local).")
+@option("--per-device", type=int, default=1, help="Runs that share a GPU (local).")
 @option("--slurm-option", multiple=True, metavar="NAME=VALUE...", help="Options of sbatch.")
+@option("--dry-run", is_flag=True, help="Only show what SLURM would get, and an estimate.")
+@option("--measured", multiple=True, metavar="DIR...", help="Runs to estimate from.")
 @option("--status", is_flag=True, help="Only tell how far each point is.")
 @option("--collect", metavar="FILE", help="Only write the finished runs to a CSV file.")
-def sweep(words, engine, workers, cores, slurm_option, status, collect):
+@option("--also", multiple=True, metavar="DIR...", help="Collect finished runs from there too.")
+def sweep(words, engine, slurm_option, dry_run, measured, status, collect, also, **local_options):
     """Run a grid of experiments, here or on SLURM.
 
     GRID is a YAML file, words NAME=VALUE,VALUE, or both.
@@ -237,19 +253,20 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
         print(summary.status(grid, waiting).to_string(index=False))
         return 0
     if collect:
-        print(summary.summarise(summary.collect(grid, collect)).to_string())
+        print(summary.summarise(summary.collect(grid, collect, also)).to_string())
         return 0
     show = functools.partial(print, flush=True)
-    if engine == "slurm":
+    if engine == "slurm" or dry_run:
         wrong = [word for word in slurm_option if "=" not in word]
         if wrong:
             raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
         chosen = dict(word.split("=", 1) for word in slurm_option)
+        chosen |= {"measured": measured, "dry_run": dry_run}
         job = slurm.submit(grid, show=show, **chosen)
-        show(f"submitted as job {job}" if job else "nothing to submit")
+        show(f"submitted as job {job}" if job else "nothing was submitted")
         return 0
     local.stop_on_terminate()
-    states = local.run(grid, workers=workers, cores=cores, show=show)
+    states = local.run(grid, show=show, **local_options)
     return int(any(state == "failed" for state in states.values()))
 
 
@@ -356,8 +373,7 @@ def export(run, to, name, formats, cross):
     if "web" in formats:
         from fer_lib.vision import web_page
 
-        print(web_page.write_alone(run, to, formats))
-        return
+        return print(web_page.write_alone(run, to, formats))
     from fer_lib.experiments import model_card
     from fer_lib.experiments.runs import load_run
 

@@ -38,8 +38,14 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None)
         the run's own answer), and of both splits accuracy, macro-F1 and log loss.
 
     Raises:
+        BlockingIOError: If another process writes these files.
         ValueError: If the run is not finished or its data has changed.
     """
+    with storage.locked(Path(folder) / f"{name}.md"):
+        return _ship(run, folder, name, formats, cross, data)
+
+
+def _ship(run, folder, name, formats, cross, data):
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
     data = given.check(run.experiment.load_data() if data is None else data)

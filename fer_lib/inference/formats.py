@@ -8,6 +8,7 @@ entry in `FORMATS`.
 import csv
 import functools
 import io
+import json
 import tempfile
 import warnings
 import zipfile
@@ -70,6 +71,7 @@ def export(
     Raises:
         ValueError: If a format is unknown, label set or calibration are missing or do not fit,
             or Keras does not run on TensorFlow.
+        BlockingIOError: If another process writes these files.
         ImportError: If a format's package is missing; the message names it.
     """
     formats = tuple(FORMATS if formats is None else formats)
@@ -86,9 +88,10 @@ def export(
         "fer_lib": __version__,
     }
     paths = {key: Path(folder) / (name + spec.ending) for key, spec in chosen.items()}
-    for key, spec in chosen.items():
-        content, notes = spec.convert(network, images)
-        write(paths[key], content, {"format": key, **about, **notes})
+    with storage.locked(Path(folder) / name):
+        for key, spec in chosen.items():
+            content, notes = spec.convert(network, images)
+            write(paths[key], content, {"format": key, **about, **notes})
     return paths
 
 
@@ -209,7 +212,10 @@ def _keras(network, _):
         twin.save(plain)
         with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w") as target:
             for name in source.namelist():
-                target.writestr(name, source.read(name), zipfile.ZIP_BZIP2)
+                content = source.read(name)
+                if name == "metadata.json":  # the same network shall give the same bytes
+                    content = json.dumps(json.loads(content) | {"date_saved": ""})
+                target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_BZIP2)
         return packed.read_bytes(), {"weights": "rounded to float16"}
 
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import from_record
 from fer_lib.experiments.locks import holder, is_stale, newest_lock
 
 TO_RUN = ("missing", "stopped", "failed")
@@ -106,7 +106,7 @@ def read_points(path):
     results_dir = str(Path(path).parent.parent)
     try:
         points = content.pop("points")
-        return [Experiment(**point, results_dir=results_dir) for point in points], content
+        return [from_record(point | {"results_dir": results_dir}) for point in points], content
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{path} was written by another version of fer_lib ({error}): delete it."

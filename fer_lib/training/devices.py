@@ -1,14 +1,12 @@
 """Devices: which of them a process computes on, and what it says where they do not suffice."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import keras
 
 from fer_lib.choices import lookup
 
-DEVICES = ("auto", "cpu", "gpu")
 MODES = ("auto", "none", "data")
 
 
@@ -40,54 +38,18 @@ def quick_in_bfloat16(dense, cpuinfo="/proc/cpuinfo"):
     return bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
-def choose(device):
-    """Have this process compute on the kind of device that is named; before anything else.
+def share_memory():
+    """Have TensorFlow take a GPU's memory as it needs it; before anything is computed.
 
-    On TensorFlow, memory of a GPU is taken as it is needed, so that several processes share one.
-
-    Args:
-        device: `"auto"` (a GPU where there is one), `"cpu"` or `"gpu"`.
-
-    Raises:
-        ValueError: If the name is unknown, there is no GPU, or it is too late to leave it out.
+    So several processes share one GPU. JAX shares it by `XLA_PYTHON_CLIENT_PREALLOCATE=false`.
     """
-    lookup(DEVICES, device, "device")
-    # Where devices are in use already, what follows is refused: the checks below find out.
-    with contextlib.suppress(RuntimeError, ValueError):
-        STARTS.get(keras.backend.backend(), lambda device: None)(device)
-    if device == "cpu" and on_gpu():
-        raise ValueError(
-            "device='cpu' comes too late: this process uses a GPU already. Restart the kernel, or "
-            "start it with CUDA_VISIBLE_DEVICES=-1."
-        )
-    if device == "gpu" and not on_gpu():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        hidden = "" if visible is None else f" CUDA_VISIBLE_DEVICES is {visible!r}."
-        raise ValueError(
-            f"device='gpu', but {keras.backend.backend()} sees none, only "
-            f"{', '.join(keras.distribution.list_devices())}.{hidden} nvidia-smi says whether the "
-            'driver does; the libraries come with pip install -e ".[gpu]"; a SLURM job asks for '
-            "one by --gpus=1."
-        )
-
-
-def _start_tensorflow(device):
+    if keras.backend.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
-    if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-
-
-def _start_jax(device):
-    import jax
-
-    if device == "cpu":
-        jax.config.update("jax_platforms", "cpu")
-
-
-STARTS = {"tensorflow": _start_tensorflow, "jax": _start_jax}
+        with contextlib.suppress(RuntimeError):  # it is in use already
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def make_deterministic():

@@ -107,9 +107,7 @@ class Feed:
         )
         optimizer.build(self.trainer.trainable_variables)
 
-    def train_epoch(
-        self, targets, weights, epoch, batch_size, on_steps=lambda done: None, chances=None
-    ):
+    def train_epoch(self, targets, weights, epoch, batch_size, on_steps=lambda done: None):
         """Train one epoch; its order and randomness depend on `(seed, epoch)` alone.
 
         Where the optimizer keeps averages of the weights, these are the model's before and after.
@@ -120,18 +118,13 @@ class Feed:
             epoch: Number of the epoch, from 0.
             batch_size: Faces per step.
             on_steps: Called with the number of steps done so far in this epoch.
-            chances: Probabilities `(n,)` with which as many faces are drawn, with replacement;
-                `None` for each face once.
 
         Returns:
             Dict of `loss` and `accuracy`, means over the epoch.
         """
         self._reseed(epoch)
         generator = np.random.default_rng([self.seed, epoch])
-        if chances is None:
-            order = generator.permutation(self.count)
-        else:
-            order = generator.choice(self.count, self.count, p=chances)
+        order = generator.permutation(self.count)
         # Devices share a step evenly: a few faces, other ones each epoch, are left out.
         order = order[: len(order) // self.parallel * self.parallel]
         rows, targets, weights = self._rows(order, targets, weights, generator)

@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_lib import storage
 from fer_lib.choices import lookup
 from fer_lib.vision import drawing, episodes, face_table, people, threads, video_copy, video_files
-from fer_lib.vision.part_file import PartFile
+from fer_lib.vision.part_file import PartFile, left_complete, model_identity
 from fer_lib.vision.recogniser import SEARCH_EVERY, Recogniser
 
 FIGURES = (".png", ".pdf", ".svg")
@@ -109,7 +109,7 @@ def predict_video(
     with contextlib.ExitStack() as stack:
         for path in [*tables, *(path for path, _, _ in ends.values() if path is not None)]:
             stack.enter_context(storage.locked(os.path.abspath(path)))
-        if not overwrite:
+        if not overwrite and not (out is not None and left_complete(out)):
             _check_free([path for path in written if path not in files["annotated"]])
         if not hasattr(predictor, "predict"):
             from fer_lib.inference.predictor import load_predictor
@@ -122,7 +122,7 @@ def predict_video(
             warnings.warn(recogniser.notice, stacklevel=2)
         call = {
             "source": [video_files.identity(video) for video in videos],
-            "model": _model_identity(predictor),
+            "model": model_identity(predictor),
             "detector": recogniser.detector,
             "every": every,
             "start": start,
@@ -146,6 +146,9 @@ def predict_video(
             ) from None
         table = part.table()
         table.attrs |= job.counts()
+        if not overwrite and not part.complete:
+            _check_free([path for path in written if path not in files["annotated"]])
+        part.finish()
         if baseline is not None:
             table = people.relative_to_baseline(table, *baseline)
         for video, figure, text in zip(videos, files["timeline"], files["elan"], strict=True):
@@ -155,9 +158,9 @@ def predict_video(
             if text:
                 episodes.save_elan(own, text)
         if summary is not None:
-            face_table.save_table(people.per_person(table), summary, overwrite=overwrite)
+            face_table.save_table(people.per_person(table), summary, overwrite=True)
         if out is not None:
-            face_table.save_table(table, out, overwrite=overwrite)
+            face_table.save_table(table, out, overwrite=True)
         part.remove()
     _warn_of_loss(table.attrs)
     return table
@@ -368,12 +371,6 @@ def _check_free(paths):
     for path in paths:
         if path.exists():
             raise FileExistsError(f"{path} is there already; choose another name, or overwrite it.")
-
-
-def _model_identity(predictor):
-    path = getattr(predictor, "path", None)
-    known = storage.file_hash(path) if path is not None else type(predictor).__name__
-    return [known, list(predictor.label_set)]
 
 
 def _save_timeline(table, path):

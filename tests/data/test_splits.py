@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import emotions
-from fer_lib.data import splits
+from fer_lib.data import duplicates, splits
 from fer_lib.data.faces import Faces
+from fer_lib.data.synthetic import make_faces
 
 
 def make(rng, n, *, groups=None, labels=None, copies=0):
@@ -184,6 +185,22 @@ def test_a_class_that_is_there_to_test_but_not_to_train_gives_a_warning(rng):
     images = rng.integers(0, 256, (154, 48, 48), dtype=np.uint8)
     with pytest.warns(UserWarning, match=r"mine test has faces of neutral \(2\), of which .* none"):
         splits.split_by_usage(Faces(images, labels, emotions.FER7, usage=usage), "mine")
+
+
+def test_near_duplicates_are_looked_for_once_where_there_are_no_splits(monkeypatch):
+    faces, counted = make_faces(210, seed=3), []
+
+    def count(images):
+        counted.append(len(images))
+        return duplicates.near_duplicate_groups(images)
+
+    monkeypatch.setattr(splits, "near_duplicate_groups", count)
+    parts = splits.split_by_usage(faces, "faces")
+    assert counted == [210]
+    rest, test = splits.holdout(faces, 0.1, near_duplicates=True)
+    train, validation = splits.holdout(rest, 1 / 9, near_duplicates=True)
+    for split, expected in zip(splits.SPLITS, (train, validation, test), strict=True):
+        assert parts[split].ids.tolist() == expected.ids.tolist()
 
 
 def test_class_count_table_has_a_row_per_class_and_a_column_per_split(rng):

@@ -162,7 +162,7 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     process.wait()
     assert points_module.state(experiment) == "running"  # its kernel may still be there
     wait_for(lambda: points_module.state(experiment) == "stopped", 15)
-    assert list(points_module.sweep_folder(grid.results_dir).glob(".????????.*.ipynb"))
+    assert list(points_module.sweep_folder(grid.results_dir).glob(".fer-*.ipynb"))
     behave(tmp_path)
     assert set(run_here(grid, stub)[0].values()) == {"finished"}
     assert not list(points_module.sweep_folder(grid.results_dir).glob(".*"))
@@ -242,6 +242,14 @@ def test_workers_get_a_share_of_cores_and_their_own_gpu(monkeypatch):
         "6",
         "4",
     ]
+    shared = local._slots(None, None, gib, ["0", "1"], 9, per_device=3)
+    assert [s["CUDA_VISIBLE_DEVICES"] for s in shared] == ["0", "1"] * 3
+    assert {s["XLA_PYTHON_CLIENT_MEM_FRACTION"] for s in shared} == {"0.30"}
+    assert {s["OMP_NUM_THREADS"] for s in shared} == {"1"}
+    assert len(local._slots(None, None, 3 * gib, ["0"], 9, per_device=4)) == 2  # 7 GiB are free
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in local._slots(None, None, gib, ["0"], 9)[0]
+    with pytest.raises(ValueError, match="per_device must be at least 1; got 0"):
+        local._slots(None, None, gib, [], 9, per_device=0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
     assert [s["CUDA_VISIBLE_DEVICES"] for s in local._slots(None, None, gib, None, 9)] == ["1", "3"]
     with pytest.raises(ValueError, match="at least 1; got 0"):
@@ -277,16 +285,25 @@ def test_without_slurm_nothing_is_queued_and_submitting_says_why(tmp_path, monke
         slurm.submit(grid, array="1-3")
 
 
-def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub, monkeypatch):
-    """A stand-in for sbatch and squeue says what it was given; tests/slurm asks the real ones."""
-    for name, text in (
-        ("sbatch", f'printf "%s\\n" "$@" > {tmp_path}/words; cat > {tmp_path}/script; echo 7'),
-        ("squeue", f"cat {tmp_path}/queue 2>/dev/null; true"),
-    ):
+def stand_in(tmp_path, monkeypatch, **programs):
+    """Put shell scripts in the place of SLURM's programs."""
+    for name, text in programs.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
+def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub, monkeypatch):
+    """A stand-in for sbatch and squeue says what it was given; tests/slurm asks the real ones."""
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        sbatch=f'printf "%s\\n" "$@" > {tmp_path}/words; cat > {tmp_path}/script; echo 7',
+        squeue=f"cat {tmp_path}/queue 2>/dev/null; true",
+        sinfo="true",
+        sacctmgr="exit 1",
+    )
     grid = tiny_grid(tmp_path)
     write_results(
         make_grid(

@@ -122,5 +122,16 @@ def test_a_true_point_scores_the_same_on_both_engines(slurm_here, tmp_path):
 
 
 def test_what_slurm_refuses_is_said_in_its_words(slurm_here, tmp_path):
-    with pytest.raises(OSError, match="sbatch failed: .*invalid partition"):
-        slurm.submit(six_points(tmp_path), partition="nowhere")
+    with pytest.raises(OSError, match="sbatch failed: .*[Ii]nvalid node name"):
+        slurm.submit(six_points(tmp_path), nodelist="nowhere")
+
+
+def test_a_dry_run_asks_the_cluster_and_submits_nothing(slurm_here, tmp_path):
+    grid, shown = six_points(tmp_path), []
+    with pytest.raises(ValueError, match="Unknown partition of this cluster: 'shrt'.*'short'"):
+        slurm.submit(grid, partition="shrt", dry_run=True)
+    with pytest.raises(ValueError, match="time=1:30:00 is over the limit of partition short"):
+        slurm.submit(grid, partition="short", time="1:30:00", dry_run=True)
+    options = {"partition": "short", "time": 5, "account": "any"}  # it keeps no accounts
+    assert slurm.submit(grid, dry_run=True, show=shown.append, **options) is None
+    assert "--array=0-5" in shown[-1] and not slurm.queued(grid)

@@ -13,31 +13,6 @@ from support.places import ROOT
 on_tensorflow = keras.backend.backend() == "tensorflow"
 
 
-def test_the_cpu_and_whatever_there_is_are_to_be_had():
-    devices.choose("auto")
-    if not devices.on_gpu():
-        devices.choose("cpu")
-
-
-def test_a_gpu_that_is_not_there_is_missed_with_the_reason(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
-    with pytest.raises(ValueError, match="sees none, only cpu:0.*VISIBLE_DEVICES is '-1'.*nvidia"):
-        devices.choose("gpu")
-
-
-def test_a_gpu_in_use_can_not_be_left_out_any_more(monkeypatch):
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
-    with pytest.raises(ValueError, match="too late.*CUDA_VISIBLE_DEVICES=-1"):
-        devices.choose("cpu")
-    devices.choose("gpu")
-
-
-def test_an_unknown_device_is_refused():
-    with pytest.raises(ValueError, match="Unknown device 'cuda'.*Known: 'auto', 'cpu', 'gpu'"):
-        devices.choose("cuda")
-
-
 class ResourceExhaustedError(Exception):
     """Named like TensorFlow's."""
 

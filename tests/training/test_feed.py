@@ -10,7 +10,7 @@ from fer_lib.models import classifier
 from fer_lib.training import feed, mixing
 
 
-def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, chances=None, **settings):
+def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, **settings):
     """Return weights, logs and validation probabilities after some epochs."""
     keras.utils.set_random_seed(3)
     model = classifier.build_classifier(tiny, weights=None, unfreeze=unfreeze)
@@ -21,7 +21,7 @@ def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, chances=None, 
     fed.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
     steps = []
     logs = [
-        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append, chances)
+        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append)
         for epoch in range(epochs)
     ]
     return model.get_weights(), logs, fed.predict(), steps
@@ -85,7 +85,7 @@ def test_a_table_returns_the_rows_of_its_array_in_their_dtype(rng):
     np.testing.assert_array_equal(found, rows[[4, 0, 4]])
 
 
-def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chances=None, **settings):
+def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, **settings):
     """Return what one epoch hands to Keras's `fit`: faces, targets, weights."""
     given = []
 
@@ -105,7 +105,7 @@ def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chance
     made.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
     monkeypatch.setattr(keras.Model, "fit", fit)
     targets = faces["train"].targets if targets is None else targets
-    made.train_epoch(targets, weights, epoch, 32, chances=chances)
+    made.train_epoch(targets, weights, epoch, 32)
     return given
 
 
@@ -117,22 +117,6 @@ def test_an_epoch_has_every_face_once_in_an_order_of_its_own(tiny, tiny_faces, m
     ]
     assert sorted(orders[0]) == list(range(210)) == sorted(orders[2])
     assert (orders[0] == orders[1]).all() and (orders[0] != orders[2]).any()
-
-
-def test_faces_are_drawn_by_their_chances_anew_each_epoch(tiny, tiny_faces, monkeypatch):
-    numbers, chances = np.eye(210, dtype=np.float32), np.zeros(210)
-    chances[:3] = 0.5, 0.25, 0.25
-    draws = [
-        fitted(tiny, tiny_faces, monkeypatch, epoch, numbers, chances=chances)
-        for epoch in (0, 0, 1)
-    ]
-    counts = [np.bincount(drawn[1].argmax(axis=1), minlength=210) for drawn in draws]
-    for count in counts:
-        assert count.sum() == 210 and count[:3].sum() == 210
-        assert 80 < count[0] < 130 and 30 < count[1] < 75
-    assert (draws[0][1] == draws[1][1]).all() and (draws[0][1] != draws[2][1]).any()
-    images = tiny_faces["train"].images
-    np.testing.assert_array_equal(draws[0][0], images[draws[0][1].argmax(axis=1)])
 
 
 @pytest.mark.parametrize("unfreeze", ["top", "all"])  # also where the frozen layers could be cached

@@ -4,11 +4,9 @@ import csv
 import io
 import os
 import re
-import shutil
-import uuid
 from pathlib import PurePosixPath
 
-from fer_lib import emotions
+from fer_lib import emotions, storage
 from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.datasets.image_sets import images, load_files
 from fer_lib.data.readers import names as reading
@@ -70,19 +68,13 @@ def fetch_facerec2(workspace, project, version, *, form="folder"):
         import roboflow
     except ImportError:
         raise _not_fetched("roboflow is not installed (pip install roboflow)") from None
-    temporary = folder.with_name(f".{uuid.uuid4().hex[:8]}.facerec2")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        client = roboflow.Roboflow(api_key=key)
-        release = client.workspace(workspace).project(project).version(version)
-        release.download(form, location=str(temporary))
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        with storage.replacing_folder(folder) as temporary:
+            client = roboflow.Roboflow(api_key=key)
+            release = client.workspace(workspace).project(project).version(version)
+            release.download(form, location=str(temporary))
     except Exception as error:  # the client raises many kinds: network, HTTP, names
         raise _not_fetched(f"{workspace}/{project}/{version}: {type(error).__name__}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
