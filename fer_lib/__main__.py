@@ -359,7 +359,15 @@ def page(model, **options):
 @option("--formats", multiple=True, metavar="FORMAT...", help="Such as keras, litert, litert_int8.")
 @option("--cross", metavar="FILE", help="Table of notebooks/cross_dataset.ipynb.")
 def export(run, to, name, formats, cross):
-    """Make small files of a run, with a model card."""
+    """Make small files of a run, with a model card.
+
+    --formats web writes a page instead that works in the browser alone; RUN may then also be a
+    shipped model's name or an exported file.
+    """
+    if "web" in formats:
+        from fer_lib.vision import web_page
+
+        return print(web_page.write_alone(run, to, formats))
     from fer_lib.experiments import model_card
     from fer_lib.experiments.runs import load_run
 
