@@ -115,3 +115,17 @@ def test_a_damaged_file_is_named_and_nothing_is_published(tmp_path, name):
     with pytest.raises(ValueError, match=f"{name} is damaged"):
         publish([result.folder], tmp_path / "copies")
     assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment.json", "history.csv", "predictions.npz", "scores.json"]
+)
+def test_a_file_of_another_run_is_named_and_nothing_is_published(tmp_path, name):
+    result = write_run(tmp_path / "runs", validation=True)
+    other = write_run(tmp_path / "other", answers=1, epochs=2, seed=1, validation=True)
+    files = {path.name: storage.file_hash(path) for path in result.folder.iterdir()}
+    storage.write_json(result.folder / "environment.json", {"data": {}, "files": files})
+    (result.folder / name).write_bytes((other.folder / name).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} is not the file that the run wrote"):
+        publish([result.folder], tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
