@@ -22,7 +22,7 @@ from fer_lib.experiments.runs import Run
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import checkpoints, devices, loop, targets
+from fer_lib.training import checkpoints, devices, frozen, loop, targets
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
@@ -84,6 +84,7 @@ def set_up(experiment):
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
     devices.share_memory()
+    devices.keep_programs()
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
@@ -259,7 +260,7 @@ def _say(sentence):
 
 
 def _predict(model, faces):
-    return model.predict(faces.images, batch_size=256, verbose=0)
+    return frozen.compute_features(model, faces.images)  # one program for every split
 
 
 def _calibrate(model, faces):
