@@ -77,6 +77,24 @@ def test_points_run_once_and_leave_run_notebook_and_log(tmp_path, stub):
 
 
 @pytest.mark.slow
+def test_runs_that_share_a_device_run_at_once(tmp_path, stub, monkeypatch):
+    monkeypatch.setattr(local, "_free_memory", lambda: 100 * 2**30)
+    grid = tiny_grid(tmp_path)
+    behave(tmp_path, seconds=600)
+    options = {"workers": None, "gpus": ["0"], "per_device": 4}
+    sweep = threading.Thread(target=run_here, args=(grid, stub), kwargs=options)
+    sweep.start()
+    try:
+        wait_for(lambda: len(list(grid.results_dir.glob("*/experiment.json"))) == 4)
+        assert {points_module.state(p) for p in grid.points} == {"running"}
+        assert {line[2] for line in executions(grid.results_dir)} == {"0"}
+    finally:
+        for pid in child_processes(str(points_module.sweep_folder(grid.results_dir))):
+            os.kill(pid, signal.SIGTERM)
+        sweep.join()
+
+
+@pytest.mark.slow
 def test_what_failed_is_named_and_run_again_alone(tmp_path, stub):
     grid = tiny_grid(tmp_path, dropout=0.1)
     behave(tmp_path, fail=[1])
