@@ -196,18 +196,30 @@ def compare(folders, best):
 @argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @option("--whole", is_flag=True, help="Score all faces, not the test split.")
 @_csv
-def evaluate(model, datasets, whole, csv):
-    """Score a model or a run on data sets, by name or path."""
+@option("--predictions", metavar="FILE", help="Also write labels and probabilities (.npz).")
+def evaluate(model, datasets, whole, csv, predictions):
+    """Score a model or a run on data sets, by name or path.
+
+    The file of predictions has the form of those in published copies of runs.
+    """
+    if predictions and (len(datasets) > 1 or whole):
+        raise ValueError("--predictions writes the answers to the test faces of one data set.")
+
     from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments.cross_dataset import cross_table
+    from fer_lib.experiments.published import save_answers
     from fer_lib.experiments.runs import load_run
     from fer_lib.inference.predictor import load_predictor
 
     run = (Path(model) / "experiment.json").exists()
+    if predictions and run:
+        raise ValueError(f"{model} holds its predictions: publish copies them.")
     answering = load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
     table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
     _write_csv(table, csv)
+    if predictions:
+        save_answers(answering, loaded[datasets[0]]["test"], predictions)
     print(table.round(4).T.to_string(header=False))
 
 

@@ -61,6 +61,14 @@ def silence_tensorflow():
         sys.meta_path.insert(0, _SilentImport())
 
 
+def prepare_notebook():
+    """Keep TensorFlow's log out of a notebook, and show warnings as sentences, not in red."""
+    import warnings
+
+    silence_tensorflow()
+    warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}")
+
+
 def speak_plainly():
     """Show warnings as sentences, and names of files that the terminal cannot write escaped."""
     import warnings

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from fer_lib import storage
+from fer_lib.experiments import given
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import load_run
 
@@ -70,6 +71,32 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
         with storage.locked(copy):
             _write(run, copy, of, scores[copy])
     return copies
+
+
+def save_answers(model, faces, path):
+    """Write what a model answers to faces, in the form in which published copies hold it.
+
+    A copy that lacks its `predictions.npz` gets it from the file that the run was exported to.
+
+    Args:
+        model: Anything that has `predict(uint8 faces) → probabilities` and `label_set`.
+        faces: The `Faces` of a test set.
+        path: Path of the `.npz` file.
+
+    Raises:
+        ValueError: If the model and the faces have other emotions or another order of them.
+    """
+    if tuple(model.label_set) != tuple(faces.label_set):
+        raise ValueError(
+            f"Model and faces must have the same emotions in one order; the model's are "
+            f"{', '.join(model.label_set)}, those of {faces.name} {', '.join(faces.label_set)}."
+        )
+    groups, _ = given.resampled(faces)
+    arrays = {"ids": faces.ids, "labels": faces.classes}
+    arrays |= {} if groups is None else {"groups": groups}
+    arrays["probabilities"] = np.asarray(model.predict(faces.images))
+    with storage.replacing(path) as temporary:
+        np.savez_compressed(temporary, **_small(arrays))
 
 
 def _check_files(run):

@@ -178,11 +178,11 @@ class Run:
             "ids": faces.ids[worst],
         }
 
-    def save_figure(self, ax, name):
+    def save_figure(self, ax, name, caption=None):
         """Save a figure as PNG and PDF in the run's `figures/` and return the Axes."""
         from fer_lib import plots
 
-        plots.save_figure(ax, self.folder / "figures" / name)
+        plots.save_figure(ax, self.folder / "figures" / name, caption=caption)
         return ax
 
     def scores_table(self):

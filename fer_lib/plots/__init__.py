@@ -12,7 +12,8 @@ cross_dataset   plot_cross_table: models on data sets
 explanations    plot_maps, plot_answer, plot_answers: what spoke for an answer
 timeline        emotions over time: plot_lane of a person, timeline_figure of a video
 pitfalls        plot_gaps: all pitfalls beside the honest numbers
-drawing         save_figure, and what all figures share
+saving          save_figure: a PNG for the screen, a PDF for a paper, captions
+drawing         what all figures share
 """
 
 import lazy_loader

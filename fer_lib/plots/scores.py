@@ -68,6 +68,7 @@ def plot_confusion_difference(counts, others, label_set, *, ax=None, title=None,
     noise = filled & _within_noise(*shares, *totals)
     texts = np.where(filled, np.vectorize("{:+.0f}".format, otypes=[object])(gaps), "–")
     texts[noise & (gaps == 0)] = "·"
+    texts = np.char.replace(texts.astype(str), "-", "−")
     look = {"cmap": "RdBu", "vmin": -SCALE, "vmax": SCALE}
     shown = np.where(noise, 0, gaps)
     ax = _matrix(shown, texts, label_set, label_set, ax, title, look | kwargs)
@@ -128,8 +129,8 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
     emotions = inner_keys(runs)
     first = next(iter(runs.values()))
     emotions.sort(key=lambda name: -_f1(first.get(name, -1)))
-    places, apart = np.arange(len(emotions)), min(0.24, 0.7 / len(runs))
-    ax = new_axes(ax, title, (6.4, 1.2 + len(emotions) * max(0.36, 0.2 * len(runs))))
+    places, apart = np.arange(len(emotions)), min(0.36, 0.7 / len(runs))
+    ax = new_axes(ax, title, (6.4, 1.2 + len(emotions) * max(0.36, 0.24 * len(runs))))
     colours = accented(runs, [next(iter(runs))])
     for number, ((run, of), colour) in enumerate(zip(runs.items(), colours, strict=True)):
         values = np.array([_f1(of.get(emotion, np.nan)) for emotion in emotions], float)
@@ -213,7 +214,10 @@ def plot_cost(
         ax.errorbar([costs[run]], [value], yerr=around, label=run, **style | kwargs)
         points.append((costs[run], value))
     if log:
+        from matplotlib.ticker import LogLocator
+
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
     else:
         ax.set_xlim(left=0)

@@ -1,15 +1,17 @@
-"""The tables of the pages, each made from the files that prove it.
+"""The tables and captions of the pages, each made from the files that prove it.
 
-A page holds `<!-- table: NAME -->`, the table and `<!-- end -->`. After new results,
+A page holds `<!-- table: NAME -->`, the table and `<!-- end -->`, or `caption` and the name of a
+figure in `figures`. After new results,
 
     python tests/support/tables.py
 
-writes every table anew; a test says so where a page lags behind.
+writes all of them anew; a test says so where a page lags behind.
 """
 
 import importlib.util
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +19,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES, SHIPPED = ROOT / "figures", ROOT / "fer_lib" / "shipped"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), SHIPPED / "README.md"]
-_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (table|caption): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Run's hash → its number and what is special about it, as in figures/README.md.
 STEPS = {
@@ -113,8 +115,18 @@ def markdown(table):
 
 
 def filled(text):
-    """Return the text of a page with each of its tables made anew."""
-    return _BLOCK.sub(lambda found: found[1] + markdown(TABLES[found[2]]()) + found[3], text)
+    """Return the text of a page with each of its tables and captions made anew."""
+    from fer_lib.plots import read_captions
+
+    captions = read_captions(FIGURES)
+
+    def made(found):
+        begin, kind, name, end = found.groups()
+        if kind == "table":
+            return begin + markdown(TABLES[name]()) + end
+        return begin + "\n".join(textwrap.wrap(captions[name], 100)) + "\n" + end
+
+    return _BLOCK.sub(made, text)
 
 
 if __name__ == "__main__":
