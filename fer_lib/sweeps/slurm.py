@@ -70,8 +70,8 @@ def submit(
     waiting = queued(grid)
     numbers = [
         number
-        for number, experiment in enumerate(experiments)
-        if points.state(experiment) in points.TO_RUN and experiment.name not in waiting
+        for number, state in enumerate(points.states(experiments))
+        if state in points.TO_RUN and experiments[number].name not in waiting
     ]
     show(f"{len(experiments)} points, {len(waiting)} in the queue, {len(numbers)} to submit")
     if not numbers:

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from fer_lib import storage
+from fer_lib.experiments import locks
 from fer_lib.sweeps import local, slurm
 from fer_lib.sweeps import points as points_module
 from fer_lib.sweeps.grid import make_grid
@@ -185,6 +186,32 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     assert set(run_here(grid, stub)[0].values()) == {"finished"}
     assert not list(points_module.sweep_folder(grid.results_dir).glob(".*"))
     assert not list(points_module.sweep_folder(grid.results_dir).glob("*.lock.*"))
+
+
+def test_the_states_of_many_points_take_one_listing_of_their_folder(tmp_path, monkeypatch):
+    grid = tiny_grid(tmp_path)
+    write_results(
+        make_grid(
+            {
+                "results_dir": str(grid.results_dir),
+                "dataset": "synthetic",
+                "weights": None,
+                "dropout": 0.1,
+            },
+            seeds=2,
+        ),
+        [0.5] * 2,
+        [0.5] * 2,
+    )
+    lock = points_module.point_file(grid.points[3], ".lock")
+    storage.write_json(lock.with_name(f"{lock.name}.0"), {"host": "h", "pid": 1, "job": ""})
+    listed = []
+    monkeypatch.setattr(
+        points_module, "newest_lock", lambda path: listed.append(path) or locks.newest_lock(path)
+    )
+    found = points_module.states(prepare(grid)[0])
+    assert found == ["finished", "finished", "missing", "running"] and listed == [lock]
+    assert found == [points_module.state(p) for p in grid.points]
 
 
 def test_a_wrong_choice_is_refused_before_anything_runs(tmp_path, stub):
