@@ -251,7 +251,12 @@ def locked(path):
 def write_json(path, value):
     """Write `value` as indented JSON, all of it or nothing."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_bytes(as_json(value).encode("utf-8"))
+
+
+def as_json(value):
+    """Return the text that `write_json` writes."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path):
@@ -262,7 +267,7 @@ def read_json(path):
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it and run again.") from None
 
 
@@ -276,12 +281,31 @@ def read_yaml(path):
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > _MOST_BRACKETS:  # its time grows with their square
+            raise ValueError(f"{path} must hold at most {_MOST_BRACKETS:,} brackets.")
+        content = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold names with values; got a {type(content).__name__}.")
+    if _count(content, {}) > _MOST_VALUES:
+        raise ValueError(f"{path} must hold at most {_MOST_VALUES:,} values; it holds more.")
     return content
+
+
+_MOST_VALUES, _MOST_BRACKETS = 100_000, 5000
+
+
+def _count(value, known):
+    """Return how many values there are in one, those that YAML repeats by an alias each time."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1  # in itself it has no end
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(one, known) for one in inside)
+    return known[id(value)]
 
 
 def file_hash(path, algorithm="sha256"):

@@ -1,14 +1,11 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
-import _thread
-import contextlib
 import dataclasses
+import hashlib
 import shutil
-import socket
-import threading
+import typing
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -16,18 +13,20 @@ from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics
-from fer_lib.experiments import environment, given, locks
+from fer_lib.experiments import environment, given, holding
 from fer_lib.experiments.experiment import RETIRED, Experiment
 from fer_lib.experiments.runs import Run
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import checkpoints, devices, frozen, loop, targets
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
+
+if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
+    import keras
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-_HASHED = ("model.keras", "predictions.npz", "history.csv")
+_HASHED = ("experiment.json", "model.keras", "predictions.npz", "history.csv")
 
 # MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
 # minutes. This network does, where neither data nor ImageNet's weights can be had.
@@ -83,6 +82,8 @@ def set_up(experiment):
             message says why.
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
+    from fer_lib.training import devices
+
     devices.share_memory()
     devices.keep_programs()
     find_teachers(experiment.distill_from)
@@ -106,6 +107,10 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `catalogue.load_dataset`.
     """
+    import keras
+
+    from fer_lib.training import devices
+
     dense = classifier.BACKBONES[experiment.backbone].dense
     mixed = experiment.mixed_precision == "bfloat16" or (
         experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
@@ -132,7 +137,7 @@ def _build_classifier(experiment, data):
 def run(
     experiment: Experiment,
     data: dict[str, Faces] | None = None,
-    model: keras.Model | None = None,
+    model: "keras.Model | None" = None,
 ) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
@@ -153,7 +158,7 @@ def run(
             see `set_up` and `teachers`.
         RuntimeError: If another process writes to the run's folder, or the folder was removed
             while it trained.
-        Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
+        holding.Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
         MemoryError: If a step does not fit into the device's memory.
     """
     experiment.validate()
@@ -173,13 +178,15 @@ def run(
     if result.finished:
         _say(f"Finished before: read from {result.folder}.")
         return result
-    with _one_process(result.folder):
+    with holding.one_process(result.folder):
         # By another process, which this one has waited for.
         return result if result.finished else _train(experiment, result, data, model)
 
 
 def _train(experiment, result, data, model):
     """Train, or go on, and leave the folder of a finished run."""
+    from fer_lib.training import checkpoints, devices, loop
+
     _record_environment(result, data)
     if done := len(checkpoints.read_history(result.folder)):
         total = experiment.epochs
@@ -212,54 +219,13 @@ def _train(experiment, result, data, model):
     return result
 
 
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run, with a sentence on what is kept; a notebook shows that alone."""
-
-    def _render_traceback_(self):  # what IPython shows in place of a traceback
-        return [str(self)]
-
-
-@contextlib.contextmanager
-def _one_process(folder):
-    """Hold a run's folder for this process, and say in a sentence how it was left."""
-    lost, in_main = [], threading.current_thread() is threading.main_thread()
-
-    def on_lost():
-        lost.append(folder)
-        if in_main:
-            _thread.interrupt_main()
-
-    lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
-    try:
-        storage.remove_remains(folder)
-        yield
-        _forget_host(folder)
-    except KeyboardInterrupt:
-        if lost:
-            raise RuntimeError(
-                f"{folder} was removed, or another process took it over: training has stopped."
-            ) from None
-        done = len(checkpoints.read_history(folder))
-        raise Stopped(
-            f"Stopped after {done} finished epochs; the same command goes on from there ({folder})."
-        ) from None
-    finally:
-        lock.release(forget=True)
-
-
-def _forget_host(folder):
-    """Take this machine's name out of the names of TensorBoard's files."""
-    host = socket.gethostname()
-    for path in (folder / "tensorboard").glob("**/*tfevents*"):
-        if host in path.name:
-            path.rename(path.with_name(path.name.replace(host, "host")))
-
-
 def _say(sentence):
     tqdm.write(sentence)
 
 
 def _predict(model, faces):
+    from fer_lib.training import frozen
+
     return frozen.compute_features(model, faces.images)  # one program for every split
 
 
@@ -273,6 +239,8 @@ def _calibrate(model, faces):
 
 def _fit(experiment, data, model, teachers, folder):
     """Train the model on the devices that are asked for and return the history."""
+    from fer_lib.training import devices, loop, targets
+
     aims = data["train"].targets
     if teachers:
         aims = targets.distill(
@@ -334,6 +302,8 @@ def _record_environment(result, data):
 
 
 def _stages(experiment):
+    from fer_lib.training import loop
+
     mode, rate = experiment.unfreeze, experiment.learning_rate
     head = min(experiment.head_epochs, experiment.epochs - 1)
     # On top of features that are random the head has nothing to learn.
@@ -384,5 +354,6 @@ def _write_results(folder, about, data, answers):
     made = storage.read_json(folder / "environment.json")
     made["peak_memory"] = environment.peak_memory()
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    made["files"]["scores.json"] = hashlib.sha256(storage.as_json(scores).encode()).hexdigest()
     storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

@@ -62,7 +62,7 @@ def coerce(name, value, kind):
         return kind(number)
     except (TypeError, ValueError, OverflowError):
         also = " or None" if optional else ""
-        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
+        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r:.200}.") from None
 
 
 def _truth(value):

@@ -8,15 +8,16 @@ one entry in `transfer.TRANSFER` or `from_scratch.NETWORKS`.
 import itertools
 import math
 import os
-
-import keras
-from keras import layers
+import typing
 
 from fer_lib.choices import lookup
 from fer_lib.models.attention import ATTENTION
 from fer_lib.models.from_scratch import NETWORKS
 from fer_lib.models.transfer import TRANSFER, build_network, check_width, prepare_pixels
 from fer_lib.models.weights import find_weights
+
+if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
+    import keras
 
 INPUT_LAYERS = ("face", "face_channel", "resize", "grey_to_rgb", "rescale")
 UNFREEZE = ("top", "100", "all")
@@ -38,7 +39,7 @@ def build_classifier(
     face_size: tuple[int, int] = (48, 48),
     dropout: float = 0.2,
     attention: str | None = None,
-) -> keras.Model:
+) -> "keras.Model":
     """Build a face-expression classifier on a backbone.
 
     MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), V2 Sandler et al. 2018
@@ -71,6 +72,9 @@ def build_classifier(
             has no such width, attention or part to train.
         FileNotFoundError: If the weights asked for can not be had.
     """
+    import keras
+    from keras import layers
+
     spec = lookup(BACKBONES, backbone, "backbone")
     check_width(backbone, spec, alpha)
     attend = _attention(backbone, spec, attention)
@@ -145,6 +149,8 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
     Raises:
         ValueError: If a name is unknown, or the backbone has no such part.
     """
+    from keras import layers
+
     lookup(UNFREEZE, unfreeze, "unfreeze mode")
     lookup(BATCH_NORM, batch_norm, "batch_norm mode")
     spec, trains = BACKBONES[model.name], unfreeze == "all"

@@ -63,7 +63,10 @@ def run(
     show(f"{len(experiments)} points, {len(waiting)} to run, results in {grid.results_dir}")
     if waiting:
         slots = _slots(workers, cores, memory, gpus, len(waiting), per_device)
-        show(f"{len(slots)} at a time: {slots[0]}")
+        threads = slots[0][worker.THREADS[0]]
+        gpus_used = len({slot.get("CUDA_VISIBLE_DEVICES") for slot in slots} - {None})
+        on = f", on {gpus_used} GPUs" if gpus_used else ""
+        show(f"{len(slots)} at a time{on}, with {threads} threads each")
         _Sweep(points.points_file(grid), experiments, notebook, slots, show).run(waiting)
     return {e.name: s for e, s in zip(experiments, points.states(experiments), strict=True)}
 

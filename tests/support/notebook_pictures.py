@@ -22,7 +22,10 @@ SHOWN = {
     "run_experiment": (2, {"dataset": "synthetic"}),
     "tune": (
         0,
-        {"grid": "dataset=synthetic train_fraction=0.1 epochs=2 learning_rate=0.0003,0.003"},
+        {
+            "grid": "dataset=synthetic backbone=mini_xception weights=none epochs=4 "
+            "train_fraction=0.5 learning_rate=0.0003,0.001,0.003,0.01"
+        },
     ),
     "explore_dataset": (1, {"dataset": "synthetic"}),
     "label_quality": (0, {"dataset": "synthetic", "features": "pixels"}),

@@ -50,10 +50,12 @@ def load_fer2013(*, on_error="raise", split_seed=0):
         FileNotFoundError: If it is not there and cannot be downloaded.
         ValueError: If rows cannot be read.
     """
-    folder = home("fer2013")
-    if not sources.holds_data(folder):
+    folder, found = home("fer2013"), None
+    try:
+        found = sources.find_parts(folder)
+    except FileNotFoundError:
         folder = fetch_fer2013()
-    faces = sources.read(folder, on_error=on_error)
+    faces = sources.read(folder, on_error=on_error, found=found)
     if difference := _differences(faces):
         warnings.warn(f"FER-2013 in {folder} is not the official one: {difference}.", stacklevel=2)
     parts = split_by_usage(faces, "FER-2013", split_seed=split_seed)
