@@ -67,7 +67,13 @@ def submit(
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    waiting = queued(grid)
+    try:
+        waiting = queued(grid)
+    except OSError as error:  # SLURM's commands are there, but no controller answers
+        if not dry_run:
+            raise
+        show(f"Queued points are not known: {error}")
+        waiting = set()
     numbers = [
         number
         for number, state in enumerate(points.states(experiments))
