@@ -330,7 +330,7 @@ def test_a_confusion_difference_is_in_points_of_each_true_class_on_a_fixed_scale
 
 def test_differences_of_confusions_within_noise_are_not_coloured():
     ax = plots.plot_confusion_difference([[54, 2], [5, 5]], [[52, 4], [5, 5]], "ab")
-    assert texts(ax.texts) == ["+4", "-4", "·", "·"]
+    assert texts(ax.texts) == ["+4", "−4", "·", "·"]
     assert not np.asarray(ax.collections[0].get_array()).any()
 
 
