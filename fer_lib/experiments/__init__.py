@@ -15,6 +15,7 @@ comparison      compare_runs, ensemble: several runs on the same faces
 cross_dataset   cross_table: models on data sets that they were not trained on
 human           human_score: what one FER+ tagger scores
 beside_taggers  tagger_table: models beside the people who voted
+whom            groups_of_run: whom a run fails
 model_card      ship: small files of a run, with their card
 """
 

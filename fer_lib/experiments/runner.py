@@ -14,8 +14,9 @@ from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import environment, given, holding
-from fer_lib.experiments.experiment import RETIRED, Experiment
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto

@@ -198,4 +198,7 @@ def _check_files(experiment, known):
         experiment.weights not in (None, "imagenet", "fer")
         and not Path(experiment.weights).exists()
     ):
-        raise FileNotFoundError(f"There is no file of weights {experiment.weights}.")
+        raise FileNotFoundError(
+            "weights must be auto, imagenet, fer, None (a random start) or a file; there is no "
+            f"{experiment.weights!r}."
+        )

@@ -10,7 +10,8 @@ import pytest
 from fer_lib import storage
 from fer_lib.data import synthetic
 from fer_lib.experiments import runs
-from fer_lib.experiments.experiment import RETIRED, Experiment
+from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.values import RETIRED
 from support.finished_runs import write_run
 
 

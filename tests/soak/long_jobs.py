@@ -21,7 +21,7 @@ from soak.jobs import Job
 from support.places import write_fer2013_csv
 
 _TRAIN = (
-    "train dataset=faces.csv backbone=tiny weights=null unfreeze=all epochs=2 batch_size=32 "
+    "train dataset=faces.csv backbone=tiny weights=None unfreeze=all epochs=2 batch_size=32 "
     "image_size=32 mixed_precision=none results_dir=out"
 )
 

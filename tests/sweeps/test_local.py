@@ -218,7 +218,7 @@ def test_a_wrong_choice_is_refused_before_anything_runs(tmp_path, stub):
     for parameters, error, message in (
         ({"backbone": ["mobilenet", "mobilnet"]}, ValueError, "did you mean 'mobilenet'"),
         ({"dataset": "synthetik"}, ValueError, "did you mean 'synthetic'"),
-        ({"weights": "no/file.h5"}, FileNotFoundError, "no file of weights no/file.h5"),
+        ({"weights": "no/file.h5"}, FileNotFoundError, "there is no 'no/file.h5'"),
     ):
         with pytest.raises(error, match=message):
             run_here(tiny_grid(tmp_path, **parameters), stub)
