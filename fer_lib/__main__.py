@@ -359,7 +359,15 @@ def page(model, **options):
 @option("--formats", multiple=True, metavar="FORMAT...", help="Such as keras, litert, litert_int8.")
 @option("--cross", metavar="FILE", help="Table of notebooks/cross_dataset.ipynb.")
 def export(run, to, name, formats, cross):
-    """Make small files of a run, with a model card."""
+    """Make small files of a run, with a model card.
+
+    --formats web writes a page instead that works in the browser alone; RUN may then also be a
+    shipped model's name or an exported file.
+    """
+    if "web" in formats:
+        from fer_lib.vision import web_page
+
+        return print(web_page.write_alone(run, to, formats))
     from fer_lib.experiments import model_card
     from fer_lib.experiments.runs import load_run
 
@@ -381,18 +389,25 @@ def describe(dataset):
 @command("Check", "runs/fer2013-a --json audit.json")
 @argument("target")
 @option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
-def audit(target, json):
+@option("--reforms", metavar="FILE", help="Also write a run's REFORMS checklist (Markdown).")
+@option("--people", metavar="TABLE", help="CSV of the test faces' ids, gender, age …: scores each.")
+def audit(target, json, reforms, people):
     """Check a run or a data set for what makes numbers wrong.
 
     TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
     fails.
     """
+    from fer_lib.audit import reforms as checklist
     from fer_lib.audit import report
 
-    findings = report.audit(target)
+    findings = checklist.of_folder(target, reforms) if reforms else report.audit(target)
     if json:
         report.write_json(findings, json)
     print(report.report(findings))
+    if people:
+        from fer_lib.experiments import runs, whom
+
+        print("", whom.in_markdown(whom.groups_of_run(runs.load_run(target), people)), sep="\n")
     return int(report.failed(findings))
 
 
