@@ -146,9 +146,7 @@ class Runs(Job):
     """`fer runs` with its table."""
 
     name, weight = "table of runs", 1.0
-    swaps = (
-        False  # it shows parameters as they stand; audit and publish check them
-    )
+    swaps = False  # it shows parameters as they stand; audit and publish check them
 
     def fill(self, place):
         """Write two finished runs."""
