@@ -83,7 +83,8 @@ def test_a_package_lists_its_modules_one_line_each(name):
     package = importlib.import_module(name)
     listed = re.findall(r"^(\w+)  +\S", package.__doc__, flags=re.M)
     modules = [found.name for found in pkgutil.iter_modules(package.__path__)]
-    assert sorted(listed) == sorted(modules)
+    wrong = set(listed) ^ set(modules)
+    assert not wrong, f"the list at the top of {package.__file__} lacks, or has too many: {wrong}"
 
 
 def test_the_front_door_explains_each_name_and_each_wing():

@@ -25,21 +25,6 @@ _ALWAYS_NAMED = frozenset(
     "label_smoothing class_weight augmentation monitor patience mixed_precision cache seed".split()
 )
 
-# Parameters of earlier versions, with the value that every experiment has now. No published number
-# ever came of another one. Those of `_ALWAYS_NAMED` are still in the names of runs.
-RETIRED = {
-    "dense": 0,
-    "head_learning_rate": 1e-3,
-    "cache": "auto",
-    "loss": "crossentropy",
-    "sampling": None,
-    "layer_decay": 1.0,
-    "auxiliary_weight": 1.0,
-    "distill_weight": 0.5,
-    "test_time_augmentation": "none",
-    "device": "auto",
-}
-
 # What these parameters say is read only where the other one is set.
 _READ_WITH = {"mixing_alpha": "mixing", "distill_temperature": "distill_from"}
 
@@ -207,7 +192,7 @@ class Experiment:
         All but `results_dir` and what nothing reads, and of those that older runs did not have,
         the ones that are not at their default. `from_record` reads it.
         """
-        old = {name: value for name, value in RETIRED.items() if name in _ALWAYS_NAMED}
+        old = {name: value for name, value in values.RETIRED.items() if name in _ALWAYS_NAMED}
         return old | {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -310,8 +295,9 @@ def check_name(name):
     Raises:
         ValueError: The message suggests the nearest one, or says what a retired parameter is now.
     """
-    if name in RETIRED:
-        raise ValueError(f"{name} is no parameter any more: it is always {RETIRED[name]!r}.")
+    if name in values.RETIRED:
+        always = values.RETIRED[name]
+        raise ValueError(f"{name} is no parameter any more: it is always {always!r}.")
     lookup(NAMES, name, "parameter")
 
 
@@ -330,14 +316,7 @@ def from_record(record):
     >>> from_record({"epochs": 3, "cache": "auto"}).epochs
     3
     """
-    record = {**record}
-    for name, value in RETIRED.items():
-        if (found := record.pop(name, value)) != value:
-            raise ValueError(
-                f"{name}={found!r} is of an earlier version of fer_lib; now {name} is always "
-                f"{value!r}."
-            )
-    return Experiment(**record)
+    return Experiment(**values.current(record))
 
 
 def from_notebook(namespace):

@@ -14,8 +14,9 @@ from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import environment, given, holding
-from fer_lib.experiments.experiment import RETIRED, Experiment
+from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
@@ -85,6 +86,7 @@ def set_up(experiment):
     from fer_lib.training import devices
 
     devices.share_memory()
+    devices.keep_programs()
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
@@ -223,7 +225,9 @@ def _say(sentence):
 
 
 def _predict(model, faces):
-    return model.predict(faces.images, batch_size=256, verbose=0)
+    from fer_lib.training import frozen
+
+    return frozen.compute_features(model, faces.images)  # one program for every split
 
 
 def _calibrate(model, faces):

@@ -98,6 +98,15 @@ def test_every_data_set_has_a_card_that_says_what_a_user_must_know(name):
         assert part in text
 
 
+@pytest.mark.parametrize("name", [name for name in catalogue.DATASETS if name != "synthetic"])
+def test_every_data_set_that_is_missing_says_what_to_put_where(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "datasets")) as told:
+        catalogue.load_dataset(name)
+    assert "http" in str(told.value) or "pip install" in str(told.value)
+
+
 def test_describe_counts_what_was_loaded():
     loaded = catalogue.load_dataset("synthetic", train=70, validation=14, test=21)
     text = catalogue.describe("synthetic", loaded)

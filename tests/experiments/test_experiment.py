@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.data import catalogue
-from fer_lib.experiments import experiment
+from fer_lib.experiments import experiment, values
 from fer_lib.experiments.experiment import Experiment, from_notebook, from_record
 from fer_lib.models import attention, classifier
 from fer_lib.sweeps import grid
@@ -196,9 +196,9 @@ def test_a_published_run_keeps_its_name(path):
     assert set(from_record(published).identity()) <= set(published) - {"results_dir"}
 
 
-@pytest.mark.parametrize("name", experiment.RETIRED)
+@pytest.mark.parametrize("name", values.RETIRED)
 def test_a_retired_parameter_is_read_at_its_value_alone_and_asked_for_no_more(name):
-    constant = experiment.RETIRED[name]
+    constant = values.RETIRED[name]
     old = Experiment(epochs=3)
     assert name not in FIELDS
     assert from_record(dataclasses.asdict(old) | {name: constant}) == old
