@@ -116,8 +116,7 @@ def _told(message, status=1):
 
 _MODEL = "A shipped model's name, a run's folder or an exported file."
 _model = option("--model", default="default", help=_MODEL)
-_DETECTOR = "How faces are found: auto, yunet or haar."
-_detector = option("--detector", default="auto", help=_DETECTOR)
+_detector = option("--detector", default="auto", help="How to find faces: auto, yunet or haar.")
 _out = option("--out", metavar="FILE", help="Write the table (.csv, .parquet or .json).")
 _csv = option("--csv", metavar="FILE", help="Also write every column to a CSV file.")
 _overwrite = option("--overwrite", is_flag=True, help="Write even if the files are there.")
@@ -198,12 +197,10 @@ def compare(folders, best):
 @_csv
 @option("--predictions", metavar="FILE", help="Also write labels and probabilities (.npz).")
 def evaluate(model, datasets, whole, csv, predictions):
-    """Score a model or a run on data sets, by name or path.
-
-    The file of predictions has the form of those in published copies of runs.
-    """
-    if predictions and (len(datasets) > 1 or whole):
-        raise ValueError("--predictions writes the answers to the test faces of one data set.")
+    """Score a model or a run on data sets, by name or path."""
+    run = (Path(model) / "experiment.json").exists()
+    if predictions and (run or whole or len(datasets) > 1):
+        raise ValueError("--predictions takes a model's answers to the test faces of one data set.")
 
     from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments.cross_dataset import cross_table
@@ -211,9 +208,6 @@ def evaluate(model, datasets, whole, csv, predictions):
     from fer_lib.experiments.runs import load_run
     from fer_lib.inference.predictor import load_predictor
 
-    run = (Path(model) / "experiment.json").exists()
-    if predictions and run:
-        raise ValueError(f"{model} holds its predictions: publish copies them.")
     answering = load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
     table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
@@ -365,7 +359,15 @@ def page(model, **options):
 @option("--formats", multiple=True, metavar="FORMAT...", help="Such as keras, litert, litert_int8.")
 @option("--cross", metavar="FILE", help="Table of notebooks/cross_dataset.ipynb.")
 def export(run, to, name, formats, cross):
-    """Make small files of a run, with a model card."""
+    """Make small files of a run, with a model card.
+
+    --formats web writes a page instead that works in the browser alone; RUN may then also be a
+    shipped model's name or an exported file.
+    """
+    if "web" in formats:
+        from fer_lib.vision import web_page
+
+        return print(web_page.write_alone(run, to, formats))
     from fer_lib.experiments import model_card
     from fer_lib.experiments.runs import load_run
 
@@ -387,18 +389,25 @@ def describe(dataset):
 @command("Check", "runs/fer2013-a --json audit.json")
 @argument("target")
 @option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
-def audit(target, json):
+@option("--reforms", metavar="FILE", help="Also write a run's REFORMS checklist (Markdown).")
+@option("--people", metavar="TABLE", help="CSV of the test faces' ids, gender, age …: scores each.")
+def audit(target, json, reforms, people):
     """Check a run or a data set for what makes numbers wrong.
 
     TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
     fails.
     """
+    from fer_lib.audit import reforms as checklist
     from fer_lib.audit import report
 
-    findings = report.audit(target)
+    findings = checklist.of_folder(target, reforms) if reforms else report.audit(target)
     if json:
         report.write_json(findings, json)
     print(report.report(findings))
+    if people:
+        from fer_lib.experiments import runs, whom
+
+        print("", whom.in_markdown(whom.groups_of_run(runs.load_run(target), people)), sep="\n")
     return int(report.failed(findings))
 
 

@@ -66,7 +66,7 @@ def prepare_notebook():
     import warnings
 
     silence_tensorflow()
-    warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}")
+    warnings.showwarning = lambda message, *_, **__: sys.stdout.write(f"Note: {message}\n")
 
 
 def speak_plainly():

@@ -190,10 +190,9 @@ def test_evaluate_writes_answers_as_a_published_run_holds_them(tmp_path, monkeyp
     ).all()
     answers = load_predictor("default").predict(few["test"].images)
     np.testing.assert_allclose(found["probabilities"], answers, atol=5e-4)
-    assert main(["evaluate", "default", "a", "b", "--predictions", str(file)]) == 1
-    assert "one data set" in capsys.readouterr().err
-    assert main(["evaluate", str(tmp_path), "synthetic", "--predictions", str(file)]) == 1
-    assert "holds its predictions" in capsys.readouterr().err
+    for wrong in (["default", "a", "b"], ["default", "a", "--whole"], [str(tmp_path), "a"]):
+        assert main(["evaluate", *wrong, "--predictions", str(file)]) == 1
+        assert "model's answers to the test faces of one data set" in capsys.readouterr().err
 
 
 def test_several_words_after_one_option_are_all_taken(tmp_path, monkeypatch, capsys):

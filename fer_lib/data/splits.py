@@ -140,6 +140,8 @@ def _held_out(faces, fraction, near, seed):
     draw = draws.draw_few
     if draws.all_small(groups, fraction):
         draw = draws.draw_groups
+    elif draws.many(groups):
+        draw = draws.draw_small
     elif draws.enough_groups(groups, classes, fraction):
         draw = draws.draw_folds
     held = draw(groups, classes, fraction, seed)

@@ -5,6 +5,7 @@ confusion      what a confusion matrix tells: per_class
 bootstrap      resampled faces, behind every interval
 calibration    fit_temperature makes confidence fit accuracy
 significance   mcnemar and holm: may two classifiers differ by chance?
+by_group        group_table: whom a classifier fails
 one_vs_rest    each emotion against all others: ranking_table, curves
 test_time      predict_tta: the mean answer to several views of a face
 """

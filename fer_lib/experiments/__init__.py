@@ -3,6 +3,7 @@
 experiment      Experiment: the parameters of a run
 runner          run carries an experiment out
 runs            Run, load_run, find_runs, runs_table: the folders of results
+run_files       where runs lie, and which of their files are damaged
 published       publish: small copies of runs, for a report
 given           the faces of a run, checked before anything is trained
 locks           one process at a time, also across hosts
@@ -14,6 +15,7 @@ comparison      compare_runs, ensemble: several runs on the same faces
 cross_dataset   cross_table: models on data sets that they were not trained on
 human           human_score: what one FER+ tagger scores
 beside_taggers  tagger_table: models beside the people who voted
+whom            groups_of_run: whom a run fails
 model_card      ship: small files of a run, with their card
 """
 

@@ -86,6 +86,7 @@ def set_up(experiment):
     from fer_lib.training import devices
 
     devices.share_memory()
+    devices.keep_programs()
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
@@ -224,7 +225,9 @@ def _say(sentence):
 
 
 def _predict(model, faces):
-    return model.predict(faces.images, batch_size=256, verbose=0)
+    from fer_lib.training import frozen
+
+    return frozen.compute_features(model, faces.images)  # one program for every split
 
 
 def _calibrate(model, faces):

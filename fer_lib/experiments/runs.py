@@ -4,14 +4,12 @@ A run's folder holds `experiment.json environment.json history.csv model.keras p
 scores.json` and its figures; `scores.json` is written last, so a folder that has it is finished.
 """
 
-import contextlib
 import csv
 import dataclasses
 import functools
 import itertools
 import os
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ import pandas as pd
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import NAMES, from_record
+from fer_lib.experiments.run_files import holding, reading, run_folders
 
 HEADLINE = (
     "accuracy",
@@ -56,22 +55,22 @@ class Run:
     def environment(self):
         """Dict of versions, devices, git state and data hashes."""
         with reading(self.folder / "environment.json") as path:
-            return _holding(storage.read_json(path), "data")
+            return holding(storage.read_json(path), "data")
 
     @functools.cached_property
     def scores(self):
         """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
         with reading(self.folder / "scores.json") as path:
-            scores = _holding(storage.read_json(path), "test", "test_name", "validation", "weights")
+            scores = holding(storage.read_json(path), "test", "test_name", "validation", "weights")
             for split in ("test", "validation"):
-                _holding(scores[split], "n", "accuracy", "macro_f1")
+                holding(scores[split], "n", "accuracy", "macro_f1")
             return scores
 
     @functools.cached_property
     def history(self):
         """DataFrame with one row per epoch; see `loop.fit`."""
         with reading(self.folder / "history.csv") as path:
-            return _holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
+            return holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
 
     @functools.cached_property
     def progress(self):
@@ -83,7 +82,7 @@ class Run:
             with open(path, encoding="utf-8", newline="") as file:
                 rows = csv.reader(file)
                 names = next(rows, [])
-                _holding(dict.fromkeys(names), "epoch", "seconds")
+                holding(dict.fromkeys(names), "epoch", "seconds")
                 place = names.index("seconds")
                 seconds = [float(row[place]) for row in rows]
             return len(seconds), sum(seconds)
@@ -105,7 +104,7 @@ class Run:
             )
         with reading(self.folder / "predictions.npz") as path:
             with np.load(path, allow_pickle=False) as arrays:
-                found = _holding(dict(arrays), "ids", "labels", "probabilities")
+                found = holding(dict(arrays), "ids", "labels", "probabilities")
             halves = [k for k, v in found.items() if v.dtype == np.float16]  # published
             return found | {name: found[name].astype(np.float32) for name in halves}
 
@@ -198,38 +197,6 @@ class Run:
         return pd.DataFrame(rows)
 
 
-_DAMAGES = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError),
-    *(csv.Error, zipfile.BadZipFile),
-)
-
-
-@contextlib.contextmanager
-def reading(path):
-    """Yield a path, and name it in the error if what is read from it is damaged."""
-    try:
-        yield path
-    except FileNotFoundError:
-        raise
-    except _DAMAGES as error:
-        if str(path) in str(error):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
-            "move the run's folder away and run again."
-        ) from None
-
-
-def _holding(content, *names):
-    """Return what was read from a file if it holds these names."""
-    if not hasattr(content, "keys"):
-        raise ValueError(f"it holds {type(content).__name__}, not names with values")
-    if missing := [name for name in names if name not in content]:
-        raise ValueError(f"it lacks {', '.join(missing)}")
-    return content
-
-
 def load_run(folder: str | os.PathLike) -> Run:
     """Return the run in a folder.
 
@@ -269,22 +236,6 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
         name if names.count(name) == 1 else f"{name}, in {result.folder.parent}": result
         for name, result in zip(names, found, strict=True)
     }
-
-
-def run_folders(results_dir, pattern="*"):
-    """Return the folders of runs below a folder, sorted. What lies in a run is not searched.
-
-    Args:
-        results_dir: Folder of runs, or of folders of runs.
-        pattern: What the run folders' names must match.
-    """
-    found = []
-    for folder, within, files in os.walk(results_dir):
-        if "experiment.json" in files and folder != os.fspath(results_dir):
-            within.clear()
-            if Path(folder).match(pattern):
-                found.append(Path(folder))
-    return sorted(found)
 
 
 def damage(result, warn=False):

@@ -7,7 +7,6 @@ entry in `FORMATS`.
 
 import csv
 import functools
-import importlib
 import io
 import json
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 
 from fer_lib import __version__, storage
 from fer_lib.choices import lookup
-from fer_lib.inference import litert
+from fer_lib.inference import litert, onnx_file
 from fer_lib.inference.predictor import Predictor, load_predictor, sidecar
 
 __all__ = ["FORMATS", "Predictor", "export", "load_predictor", "report"]
@@ -92,7 +91,7 @@ def export(
     with storage.locked(Path(folder) / name):
         for key, spec in chosen.items():
             content, notes = spec.convert(network, images)
-            _write(paths[key], content, {"format": key, **about, **notes})
+            write(paths[key], content, {"format": key, **about, **notes})
     return paths
 
 
@@ -286,18 +285,11 @@ def _worst_layers(debugger):
 
 
 def _onnx(network, _):
-    try:
-        tf2onnx = importlib.import_module("tf2onnx")
-    except ImportError as error:
-        raise ImportError(
-            f"Format 'onnx' needs the package tf2onnx: pip install tf2onnx ({error})."
-        ) from None
-    trace = network.trace
-    model, _ = tf2onnx.convert.from_function(trace, trace.input_signature, opset=17)
-    return model.SerializeToString(), {}
+    return onnx_file.of_trace(network.trace), {}
 
 
-def _write(path, content, about):
+def write(path, content, about):
+    """Write an exported file and its description, a dict with label set and face size."""
     with storage.replacing(path) as temporary:
         temporary.write_bytes(content)
     storage.write_json(sidecar(path), about | {"sha256": storage.file_hash(path)})

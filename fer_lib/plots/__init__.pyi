@@ -18,6 +18,7 @@ from .explanations import plot_maps as plot_maps
 from .faces import plot_class_counts as plot_class_counts
 from .faces import plot_faces as plot_faces
 from .faces import plot_mistakes as plot_mistakes
+from .groups import plot_groups as plot_groups
 from .naming import names_by_difference as names_by_difference
 from .pitfalls import plot_gaps as plot_gaps
 from .saving import read_captions as read_captions

@@ -90,13 +90,13 @@ def _for_a_paper(figure):
         for text, size in zip(texts, sizes, strict=True):
             text.set_fontsize(max(6.5, 0.8 * size))
         for wide, rotation in ((COLUMN, None), (COLUMN, 90), (PAGE, None)):
-            figure.set_size_inches(wide, height * min(1, max(0.62, wide / width)))
+            figure.set_size_inches(wide, height * min(0.8, max(0.62, wide / width)))
             for label, own in zip(labels, turned, strict=True):
                 label.set_rotation(own if rotation is None else rotation)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that a column is too narrow
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
                 figure.draw_without_rendering()
-            if _is_legible(figure):
+            if not told and _is_legible(figure):  # Matplotlib tells of Axes without room
                 break
         yield
     finally:

@@ -5,6 +5,7 @@ import statistics
 from typing import NamedTuple
 
 from fer_lib.experiments import runs
+from fer_lib.experiments.run_files import run_folders
 
 # Runs that agree in these take about the same time for a step and an epoch.
 ALIKE = (
@@ -41,7 +42,7 @@ def measured(folders):
     """
     found = {}
     for folder in folders:
-        for run in map(runs.Run, runs.run_folders(folder)):
+        for run in map(runs.Run, run_folders(folder)):
             if not run.begun or runs.damage(run):
                 continue
             history, key = run.history, alike(run.experiment)

@@ -59,7 +59,7 @@ def run(
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    waiting = [n for n, e in enumerate(experiments) if points.state(e) in points.TO_RUN]
+    waiting = [n for n, state in enumerate(points.states(experiments)) if state in points.TO_RUN]
     show(f"{len(experiments)} points, {len(waiting)} to run, results in {grid.results_dir}")
     if waiting:
         slots = _slots(workers, cores, memory, gpus, len(waiting), per_device)
@@ -68,7 +68,7 @@ def run(
         on = f", on {gpus_used} GPUs" if gpus_used else ""
         show(f"{len(slots)} at a time{on}, with {threads} threads each")
         _Sweep(points.points_file(grid), experiments, notebook, slots, show).run(waiting)
-    return {e.name: points.state(e) for e in experiments}
+    return {e.name: s for e, s in zip(experiments, points.states(experiments), strict=True)}
 
 
 class _Sweep:

@@ -67,11 +67,17 @@ def submit(
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    waiting = queued(grid)
+    try:
+        waiting = queued(grid)
+    except OSError as error:  # SLURM's commands are there, but no controller answers
+        if not dry_run:
+            raise
+        show(f"Queued points are not known: {error}")
+        waiting = set()
     numbers = [
         number
-        for number, experiment in enumerate(experiments)
-        if points.state(experiment) in points.TO_RUN and experiment.name not in waiting
+        for number, state in enumerate(points.states(experiments))
+        if state in points.TO_RUN and experiments[number].name not in waiting
     ]
     show(f"{len(experiments)} points, {len(waiting)} in the queue, {len(numbers)} to submit")
     if not numbers:

@@ -22,15 +22,16 @@ def status(grid, queued=()):
     """
     import pandas as pd
 
-    rows = []
-    for asked, experiment in zip(grid.points, points.prepare(grid)[0], strict=True):
-        found = points.state(experiment)
+    rows, experiments = [], points.prepare(grid)[0]
+    states = points.states(experiments)
+    for asked, experiment, found in zip(grid.points, experiments, states, strict=True):
+        told = points.details(experiment) if found in ("running", "failed") else ""
         if experiment.name in queued and found != "running":
             found = "queued"
         rows.append(
             {"run": experiment.name}
             | {name: getattr(asked, name) for name in grid.varied}
-            | {"state": found, "epochs": _epochs(experiment), "details": points.details(experiment)}
+            | {"state": found, "epochs": _epochs(experiment), "details": told}
         )
     return pd.DataFrame(rows)
 

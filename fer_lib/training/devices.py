@@ -1,10 +1,13 @@
 """Devices: which of them a process computes on, and what it says where they do not suffice."""
 
 import contextlib
+import platform
+import zlib
 from pathlib import Path
 
 import keras
 
+from fer_lib import storage
 from fer_lib.choices import lookup
 
 MODES = ("auto", "none", "data")
@@ -21,7 +24,7 @@ def quick_in_bfloat16(dense, cpuinfo="/proc/cpuinfo"):
     On a GPU it is. A CPU needs instructions for it (AVX-512 BF16 or AMX), and a network of dense
     convolutions: two AVX-512 cores trained those 1.4 to 1.7 times as fast, MobileNetV2 0.9
     times. Without the instructions it took 12 times as long
-    (`tests/benchmarks/training_step.py`).
+    (`tests/benchmarks/accelerator.py`).
 
     Args:
         dense: Whether the network's convolutions are all dense.
@@ -50,6 +53,32 @@ def share_memory():
     for gpu in tf.config.get_visible_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # it is in use already
             tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def keep_programs():
+    """Have JAX keep the programs that it compiles, in `cache/` under FER_HOME.
+
+    A run of five minutes spends one on compiling. The folder's name tells the processor, because
+    a program for another one may not run. A folder that JAX was given already is kept.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        folder = storage.fer_home() / "cache" / f"jax-{_processor()}"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _processor(cpuinfo="/proc/cpuinfo"):
+    """Return what tells processors of different instructions apart, in eight digits."""
+    try:
+        lines = Path(cpuinfo).read_text(encoding="utf-8").splitlines()
+        text = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        text = platform.processor()
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def make_deterministic():

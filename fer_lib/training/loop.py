@@ -110,7 +110,9 @@ def fit(
 
     Returns:
         `pandas.DataFrame`, one row an epoch: `epoch` (from 1), `stage, loss, accuracy, val_loss,
-        val_accuracy, val_macro_f1, learning_rate, seconds`.
+        val_accuracy, val_macro_f1, learning_rate, compile_seconds, seconds`. `compile_seconds` are
+        those until the first step of a stage was done, nearly all spent on compiling it; 0 in
+        later epochs.
 
     Raises:
         ValueError: If a name is unknown or the loss stops being a number.
@@ -153,6 +155,7 @@ def fit(
                 parallel=parallel,
             )
             bar.set_description(_COMPILING)
+            compiled = False
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
             tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema)
             if auxiliary is None:
@@ -167,9 +170,11 @@ def fit(
                 losses = [row["val_loss"] for row in history[first:]]
                 tuned.learning_rate = plateau(stage.learning_rate, losses)
             row = {"epoch": epoch + 1, "stage": stage.name}
-            row |= _train_epoch(feed, targets, weights, epoch, batch_size, bar)
-            row |= _validate(feed, validation[1])
+            logs, first_step = _train_epoch(feed, targets, weights, epoch, batch_size, bar)
+            row |= logs | _validate(feed, validation[1])
             row["learning_rate"] = float(keras.ops.convert_to_numpy(tuned.learning_rate))
+            row["compile_seconds"] = 0.0 if compiled else round(first_step, 2)
+            compiled = True
             row["seconds"] = round(time.perf_counter() - started, 2)
             started = time.perf_counter()
             history.append(row)
@@ -211,16 +216,18 @@ def _unfinished(history, first, last, monitor, patience):
 
 
 def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
-    before = bar.n
+    """Train an epoch; return its means and the seconds until its first step was done."""
+    before, started, reached = bar.n, time.perf_counter(), []
 
     def show(done):
+        reached.append(time.perf_counter())
         bar.set_description("training", refresh=False)
         bar.update(before + done - bar.n)
 
     logs = feed.train_epoch(targets, weights, epoch, batch_size, on_steps=show)
     if not math.isfinite(logs["loss"]):
         raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
-    return logs
+    return logs, reached[0] - started
 
 
 def _validate(feed, targets):

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.inference.honest_use import MEANING, RESTRICTIONS, describe_errors
-from fer_lib.inference.predictor import PREDICTORS, load_predictor, sidecar
+from fer_lib.inference.honest_use import MEANING, RESTRICTIONS, describe_errors, read_scores
+from fer_lib.inference.predictor import load_predictor
 from fer_lib.vision import detection, episodes, face_table, photos
 from fer_lib.vision.own_origin import OwnOrigin
 from fer_lib.vision.recogniser import Recogniser
@@ -143,23 +143,6 @@ def serve(model, *, show=lambda text: None, **options):
         show(f"The page is at {address} (Ctrl-C ends it).")
         while True:  # waits in steps: on Windows Ctrl-C ends no wait without an end
             threading.Event().wait(1)
-
-
-def read_scores(model):
-    """Return the scores of a run's folder, of a file in one or of a shipped model.
-
-    Args:
-        model: What `load_predictor` takes.
-
-    Returns:
-        Dict with `test_name` and `test`, or `None` where the scores are not known.
-    """
-    path = Path(PREDICTORS.get(model, model))
-    folder = path if path.is_dir() else path.parent
-    for file in (sidecar(path), folder / "scores.json"):
-        if file.is_file() and "test" in (scores := storage.read_json(file)):
-            return scores
-    return None
 
 
 def look_at_photo(path, predictor, folder, detector="auto"):

@@ -1,5 +1,7 @@
 """Splits: nothing that belongs together is torn apart, and every class stands on both sides."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -201,6 +203,17 @@ def test_near_duplicates_are_looked_for_once_where_there_are_no_splits(monkeypat
     train, validation = splits.holdout(rest, 1 / 9, near_duplicates=True)
     for split, expected in zip(splits.SPLITS, (train, validation, test), strict=True):
         assert parts[split].ids.tolist() == expected.ids.tolist()
+
+
+def test_of_very_many_groups_a_large_one_stays_whole_and_the_draw_is_quick(rng):
+    n = 14_000
+    groups = np.where(np.arange(n) < 1_000, 0, np.arange(n))
+    faces = make(rng, n, groups=groups)
+    start = time.process_time()
+    rest, held = splits.holdout(faces, 0.1)
+    assert time.process_time() - start < 5  # folds took 25 seconds
+    assert not set(rest.groups) & set(held.groups) and len(held) == pytest.approx(1_400, abs=20)
+    assert min(held.class_counts().values()) > 180
 
 
 def test_class_count_table_has_a_row_per_class_and_a_column_per_split(rng):

@@ -119,6 +119,20 @@ def test_a_damaged_file_is_named_and_nothing_is_published(tmp_path, name):
     assert not (tmp_path / "copies").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["experiment.json", "history.csv", "predictions.npz", "scores.json"]
+)
+def test_a_file_of_another_run_is_named_and_nothing_is_published(tmp_path, name):
+    result = write_run(tmp_path / "runs", validation=True)
+    other = write_run(tmp_path / "other", answers=1, epochs=2, seed=1, validation=True)
+    files = {path.name: storage.file_hash(path) for path in result.folder.iterdir()}
+    storage.write_json(result.folder / "environment.json", {"data": {}, "files": files})
+    (result.folder / name).write_bytes((other.folder / name).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} is not the file that the run wrote"):
+        publish([result.folder], tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
+
+
 def test_answers_need_the_emotions_of_the_faces_in_their_order(tmp_path):
     faces = catalogue.load_synthetic(train=14, validation=14, test=14)["test"]
     model = SimpleNamespace(label_set=faces.label_set[::-1])

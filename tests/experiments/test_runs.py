@@ -241,3 +241,11 @@ def test_a_table_reads_each_small_file_of_a_run_once_and_nothing_inside_of_it(
     assert sorted(read) == ["experiment.json"] * 3 + ["scores.json"] * 3
     assert not any("figures" in path for path in searched)
     assert len(runs.runs_table(tmp_path, "*-s1-*")) == 1
+
+
+def test_a_link_to_a_run_is_listed_and_one_to_a_parent_does_no_harm(tmp_path):
+    run = write_run(tmp_path / "elsewhere")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(run.folder)
+    (tmp_path / "runs" / "round").symlink_to(tmp_path)
+    assert runs.runs_table(tmp_path / "runs").run.tolist() == ["linked"]

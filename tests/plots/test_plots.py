@@ -330,7 +330,7 @@ def test_a_confusion_difference_is_in_points_of_each_true_class_on_a_fixed_scale
 
 def test_differences_of_confusions_within_noise_are_not_coloured():
     ax = plots.plot_confusion_difference([[54, 2], [5, 5]], [[52, 4], [5, 5]], "ab")
-    assert texts(ax.texts) == ["+4", "-4", "·", "·"]
+    assert texts(ax.texts) == ["+4", "−4", "·", "·"]
     assert not np.asarray(ax.collections[0].get_array()).any()
 
 
@@ -442,3 +442,14 @@ def test_importing_plots_is_cheap():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert output.stdout.strip() == "set()", output.stderr
+
+
+def test_class_f1_says_how_many_faces_and_where_they_are_too_few():
+    few = {"f1": 0.8, "f1_low": None, "f1_high": None, "n": 3}
+    many = {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.7, "n": 1200}
+    ax = plots.plot_class_f1({"disgust": few, "angry": many})
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "disgust (n = 3)",
+        "angry (n = 1,200)",
+    ]
+    assert [text.get_text() for text in ax.texts] == ["0.80, too few", "0.50"]

@@ -171,7 +171,7 @@ def damage(bench, job, random):
         child = bench.start(job, place)
         status = status_of(child, ok=(0, 1))
         try:
-            if status == 0:
+            if status == 0 or "is there already" in child.words:  # it had come to its end before
                 bench.check(job, place)
                 return 1
         except Lost as lost:

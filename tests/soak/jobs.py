@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -180,7 +181,11 @@ class Cache(Job):
         faces = catalogue.load_dataset("faces.csv")
         told = {split: of.content_hash for split, of in faces.items()}
         groups = duplicates.near_duplicate_groups(faces["train"].images)
-        storage.write_json("out/loaded.json", told | {"groups": groups.tolist()})
+        try:
+            storage.write_json("out/loaded.json", told | {"groups": groups.tolist()})
+        except OSError as error:  # as the command line tells it
+            print(f"fer_lib: {error}", file=sys.stderr)
+            return 1
         return 0
 
     def fragile(self, place):

@@ -21,7 +21,7 @@ from soak.jobs import Job
 from support.places import write_fer2013_csv
 
 _TRAIN = (
-    "train dataset=faces.csv backbone=tiny weights=null unfreeze=all epochs=2 batch_size=32 "
+    "train dataset=faces.csv backbone=tiny weights=None unfreeze=all epochs=2 batch_size=32 "
     "image_size=32 mixed_precision=none results_dir=out"
 )
 
@@ -47,7 +47,7 @@ class Training(Job):
     def digest(self, file):
         """Compare a history without its times, and a model by its weights."""
         if file.name == "history.csv":
-            return pd.read_csv(file).drop(columns="seconds").to_csv()
+            return pd.read_csv(file).drop(columns=["seconds", "compile_seconds"]).to_csv()
         if file.name == "model.keras":
             with zipfile.ZipFile(file) as archive:
                 return hashlib.sha256(archive.read("model.weights.h5")).hexdigest()

@@ -23,7 +23,7 @@ SHOWN = {
     "tune": (
         0,
         {
-            "grid": "dataset=synthetic backbone=mini_xception weights=none epochs=4 "
+            "grid": "dataset=synthetic backbone=mini_xception weights=None epochs=4 "
             "train_fraction=0.5 learning_rate=0.0003,0.001,0.003,0.01"
         },
     ),

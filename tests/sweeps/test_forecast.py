@@ -68,6 +68,14 @@ def test_a_dry_run_shows_the_job_and_what_it_will_take_without_slurm(tmp_path, m
     assert "not measured: 4 of 8 points" in other
 
 
+def test_a_dry_run_does_without_a_queue_that_does_not_answer(tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho no controller >&2; exit 1\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    shown = submit(grid_here(tmp_path), tmp_path)
+    assert "not known: squeue failed: no controller" in shown and "--array=0-3" in shown
+
+
 def test_a_time_limit_under_one_epoch_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     timed_run(tmp_path / "try", [90, 80], "all")

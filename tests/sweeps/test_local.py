@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from fer_lib import storage
+from fer_lib.experiments import locks
 from fer_lib.sweeps import local, slurm
 from fer_lib.sweeps import points as points_module
 from fer_lib.sweeps.grid import make_grid
@@ -74,6 +75,24 @@ def test_points_run_once_and_leave_run_notebook_and_log(tmp_path, stub):
     table = status(grid)
     assert table.columns.tolist() == ["run", "dropout", "seed", "state", "epochs", "details"]
     assert table.epochs.tolist() == ["1 of 15"] * 4
+
+
+@pytest.mark.slow
+def test_runs_that_share_a_device_run_at_once(tmp_path, stub, monkeypatch):
+    monkeypatch.setattr(local, "_free_memory", lambda: 100 * 2**30)
+    grid = tiny_grid(tmp_path)
+    behave(tmp_path, seconds=600)
+    options = {"workers": None, "gpus": ["0"], "per_device": 4}
+    sweep = threading.Thread(target=run_here, args=(grid, stub), kwargs=options)
+    sweep.start()
+    try:
+        wait_for(lambda: len(list(grid.results_dir.glob("*/experiment.json"))) == 4)
+        assert {points_module.state(p) for p in grid.points} == {"running"}
+        assert {line[2] for line in executions(grid.results_dir)} == {"0"}
+    finally:
+        for pid in child_processes(str(points_module.sweep_folder(grid.results_dir))):
+            os.kill(pid, signal.SIGTERM)
+        sweep.join()
 
 
 @pytest.mark.slow
@@ -169,11 +188,37 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     assert not list(points_module.sweep_folder(grid.results_dir).glob("*.lock.*"))
 
 
+def test_the_states_of_many_points_take_one_listing_of_their_folder(tmp_path, monkeypatch):
+    grid = tiny_grid(tmp_path)
+    write_results(
+        make_grid(
+            {
+                "results_dir": str(grid.results_dir),
+                "dataset": "synthetic",
+                "weights": None,
+                "dropout": 0.1,
+            },
+            seeds=2,
+        ),
+        [0.5] * 2,
+        [0.5] * 2,
+    )
+    lock = points_module.point_file(grid.points[3], ".lock")
+    storage.write_json(lock.with_name(f"{lock.name}.0"), {"host": "h", "pid": 1, "job": ""})
+    listed = []
+    monkeypatch.setattr(
+        points_module, "newest_lock", lambda path: listed.append(path) or locks.newest_lock(path)
+    )
+    found = points_module.states(prepare(grid)[0])
+    assert found == ["finished", "finished", "missing", "running"] and listed == [lock]
+    assert found == [points_module.state(p) for p in grid.points]
+
+
 def test_a_wrong_choice_is_refused_before_anything_runs(tmp_path, stub):
     for parameters, error, message in (
         ({"backbone": ["mobilenet", "mobilnet"]}, ValueError, "did you mean 'mobilenet'"),
         ({"dataset": "synthetik"}, ValueError, "did you mean 'synthetic'"),
-        ({"weights": "no/file.h5"}, FileNotFoundError, "no file of weights no/file.h5"),
+        ({"weights": "no/file.h5"}, FileNotFoundError, "there is no 'no/file.h5'"),
     ):
         with pytest.raises(error, match=message):
             run_here(tiny_grid(tmp_path, **parameters), stub)

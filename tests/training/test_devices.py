@@ -104,3 +104,29 @@ def test_bfloat16_is_taken_where_processor_and_network_gain_by_it(
     assert not devices.quick_in_bfloat16(True, tmp_path / "none")
     monkeypatch.setattr(devices, "on_gpu", lambda: True)
     assert devices.quick_in_bfloat16(dense, file)
+
+
+def test_jax_keeps_its_programs_under_fer_home_unless_it_was_given_a_folder(tmp_path, monkeypatch):
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    try:
+        jax.config.update(names[0], None)
+        devices.keep_programs()
+        assert jax.config.jax_compilation_cache_dir.startswith(str(tmp_path / "cache" / "jax-"))
+        jax.config.update(names[0], "elsewhere")
+        devices.keep_programs()
+        assert jax.config.jax_compilation_cache_dir == "elsewhere"
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+
+
+def test_processors_of_other_instructions_have_folders_of_their_own(tmp_path):
+    names = []
+    for flags in ("sse avx", "sse avx avx512", "sse avx"):
+        (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags\t: {flags}\n")
+        names.append(devices._processor(tmp_path / "cpuinfo"))
+    assert names[0] == names[2] != names[1] and len(devices._processor(tmp_path / "none")) == 8

@@ -143,6 +143,44 @@ def test_mixing_on_the_device_gives_the_same_training(tiny, tiny_faces, way):
     assert_same(in_memory, fed(tiny, tiny_faces, on_device=True, mixing=way), exact)
 
 
+def test_a_batch_that_is_filled_up_with_zero_weight_has_the_gradient_of_the_smaller_one(rng):
+    faces, targets = rng.normal(size=(10, 5)).astype("float32"), np.eye(3, dtype="float32")
+    targets, weights = targets[rng.integers(3, size=10)], rng.uniform(1, 2, 10).astype("float32")
+
+    def trained(weights, fill):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+        model.compile(keras.optimizers.SGD(0.5), keras.losses.CategoricalCrossentropy())
+        parts = (faces, targets, weights)
+        if fill:
+            parts = feed._in_whole_batches(*parts, 8)
+            assert [len(part) for part in parts] == [16] * 3 and (parts[2][10:] == 0).all()
+            np.testing.assert_array_equal(parts[0][10:], faces[:6])
+        x, y, sample_weight = parts
+        model.fit(x, y, sample_weight=sample_weight, batch_size=8, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for given in (None, weights):
+        for one, other in zip(trained(given, False), trained(given, True), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_what_fills_whole_batches_is_left_as_it_is(rng):
+    faces, targets = rng.normal(size=(16, 2)), rng.normal(size=(16, 3))
+    assert feed._in_whole_batches(faces, targets, None, 8) == (faces, targets, None)
+
+
+@pytest.mark.parametrize("way", [None, "mixup"])
+def test_where_every_shape_is_compiled_all_batches_have_one(tiny, tiny_faces, monkeypatch, way):
+    monkeypatch.setattr(feed, "_compiles_every_shape", lambda: True)
+    numbers = np.eye(210, dtype=np.float32)
+    faces, targets, weights = fitted(tiny, tiny_faces, monkeypatch, 0, numbers, mixing=way)
+    assert len(faces) == len(targets) == len(weights) == 224  # 7 batches of 32
+    np.testing.assert_array_equal(targets[210:], targets[:14])
+    np.testing.assert_array_equal(faces[210:], faces[:14])
+    np.testing.assert_allclose(weights, [1] * 192 + [32 / 18] * 18 + [0] * 14, rtol=1e-6)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="is about tf.data")
 def test_batches_come_in_order_and_are_not_tuned(rng):
     rows, targets = rng.integers(0, 256, (70, 4, 4), np.uint8), np.eye(7, dtype="float32")[[3] * 70]

@@ -1,7 +1,5 @@
 """Roboflow's exports (FaceRec2 among them): class folders, or a table of 0/1 columns."""
 
-import csv
-import io
 import os
 import re
 from pathlib import PurePosixPath
@@ -9,7 +7,8 @@ from pathlib import PurePosixPath
 from fer_lib import emotions, storage
 from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.datasets.image_sets import images, load_files
-from fer_lib.data.readers import names as reading
+from fer_lib.data.readers import labels as labelling
+from fer_lib.data.readers import path_tables
 from fer_lib.data.readers.class_folders import class_entries, class_files
 from fer_lib.data.readers.image_files import Entry
 
@@ -87,14 +86,13 @@ def _not_fetched(reason):
 
 
 def _find(names, load):
-    tables = [name for name in names if PurePosixPath(name).name == TABLE]
+    labels = labelling.Labels()
+    tables = [name for name in sorted(names) if PurePosixPath(name).name == TABLE]
     if not tables:
         found = class_files(names)
         entries = class_entries(found, emotions.smallest_label_set(e for _, _, e in found))
     else:
-        entries = [
-            entry for table in sorted(tables) for entry in _table_entries(table, names, load)
-        ]
+        entries, _ = path_tables.find([*tables, *images(names)], load, labels)
         listed = {entry.name for entry in entries}
         unlisted = [name for name in images(names) if name not in listed]
         entries += [Entry(name, fault=f"stands in no {TABLE}") for name in unlisted]
@@ -104,39 +102,6 @@ def _find(names, load):
 def _photograph(entry):
     """Return what all copies of one photograph share: its class and name."""
     return f"{entry.emotion}/{_COPY.sub('', PurePosixPath(entry.name).stem)}"
-
-
-def _table_entries(table, names, load):
-    """Yield an `Entry` per row of a `_classes.csv`."""
-    try:
-        text = load(table).decode("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text), skipinitialspace=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is no CSV file in UTF-8 ({error}).") from None
-    header = [name.strip() for name in lines[0]] if lines else [""]
-    if header[0].lower() != "filename" or len(header) < 3:
-        raise ValueError(
-            f"{table} must begin with filename and the names of two classes or more; its first "
-            f"line is {header[:8]}."
-        )
-    classes = [emotions.canonical(name) for name in header[1:]]
-    folder, known = PurePosixPath(table).parent, set(names)
-    split = reading.split_of(folder.name)
-    for number, line in enumerate(lines[1:], start=1):
-        fields, where = [field.strip() for field in line], f"{table} row {number}"
-        name = (folder / fields[0]).as_posix()
-        chosen = [c for c, field in zip(classes, fields[1:], strict=False) if field == "1"]
-        fault = ""
-        if len(fields) != len(header):
-            fault = f"has {len(fields)} fields instead of {len(header)}"
-        elif set(fields[1:]) - {"0", "1"}:
-            fault = f"must hold 0 or 1 per class; it holds {fields[1:]}"
-        elif len(chosen) != 1:
-            fault = f"must have one class; it has {', '.join(chosen) or 'none'}"
-        elif name not in known:
-            fault = f"{fields[0]!r} is not beside the table"
-        emotion = chosen[0] if len(chosen) == 1 else None
-        yield Entry(name, emotion, split, fault=fault, where=where)
 
 
 FACEREC2 = Dataset(
