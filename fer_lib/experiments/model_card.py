@@ -44,10 +44,10 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, people=Non
         ValueError: If the run is not finished or its data has changed.
     """
     with storage.locked(Path(folder) / f"{name}.md"):
-        return _ship(run, folder, name, formats, cross, data)
+        return _ship(run, folder, name, formats, cross, people, data)
 
 
-def _ship(run, folder, name, formats, cross, data):
+def _ship(run, folder, name, formats, cross, people, data):
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
     data = given.check(run.experiment.load_data() if data is None else data)
