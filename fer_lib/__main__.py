@@ -15,53 +15,12 @@ from click import argument, option
 
 import fer_lib
 from fer_lib import screen
+from fer_lib.command_line import Command, Commands
 
-SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
-class _Command(click.Command):
-    """A command with a section in the list of commands and an example below its options."""
-
-    def __init__(self, *words, section, example, **options):
-        super().__init__(*words, **options)
-        self.section, self.example = section, example
-
-    def parse_args(self, context, words):
-        """Read `--formats a b` as `--formats a --formats b`, where the metavar ends in dots."""
-        many = {p.opts[0] for p in self.params if (getattr(p, "metavar", "") or "")[-3:] == "..."}
-        spread, taking = [], None
-        for word, after in zip(words, [*words[1:], "-"], strict=False):
-            if word in many:
-                taking = word
-                if after.startswith("-"):
-                    told = f"Option {word!r} requires an argument."
-                    raise click.BadOptionUsage(word, told, context)
-            elif word.startswith("-"):
-                taking = None
-                spread.append(word)
-            else:
-                spread += [taking, word] if taking else [word]
-        return super().parse_args(context, spread)
-
-    def format_epilog(self, context, formatter):
-        """Write the example."""
-        with formatter.section("Example"):
-            formatter.write_text(f"{context.command_path} {self.example}".rstrip())
-
-
-class _Commands(click.Group):
-    """Commands, listed by section in the order in which they are written."""
-
-    def format_commands(self, context, formatter):
-        """Write one list of commands for each section."""
-        for section in SECTIONS:
-            listed = {k: v for k, v in self.commands.items() if v.section == section}
-            with formatter.section(section):
-                formatter.write_dl([(k, v.get_short_help_str(70)) for k, v in listed.items()])
-
-
-@click.group(cls=_Commands, context_settings=_SETTINGS)
+@click.group(cls=Commands, context_settings=_SETTINGS)
 @click.version_option(fer_lib.__version__, prog_name="fer_lib")
 def commands():
     """Train, compare and use facial-expression classifiers."""
@@ -71,10 +30,10 @@ def command(section, example=""):
     """Add the function below to the commands.
 
     Args:
-        section: One of `SECTIONS`.
+        section: One of `command_line.SECTIONS`.
         example: Words that come after the command's name in its example.
     """
-    return commands.command(cls=_Command, section=section, example=example)
+    return commands.command(cls=Command, section=section, example=example)
 
 
 def main(arguments=None):
