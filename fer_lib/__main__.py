@@ -238,24 +238,15 @@ def sweep(words, engine, slurm_option, dry_run, measured, status, collect, also,
     from fer_lib.sweeps.grid import read_grid
 
     grid = read_grid(list(words))
+    show = functools.partial(print, flush=True)
     if status:
-        try:
-            waiting = slurm.queued(grid)
-        except OSError as error:  # SLURM's commands are there, but no controller answers
-            print(f"Queued points are not known: {error}")
-            waiting = ()
-        print(summary.status(grid, waiting).to_string(index=False))
+        print(summary.status(grid, slurm.queued_if_known(grid, show)).to_string(index=False))
         return 0
     if collect:
         print(summary.summarise(summary.collect(grid, collect, also)).to_string())
         return 0
-    show = functools.partial(print, flush=True)
     if engine == "slurm" or dry_run:
-        wrong = [word for word in slurm_option if "=" not in word]
-        if wrong:
-            raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
-        chosen = dict(word.split("=", 1) for word in slurm_option)
-        chosen |= {"measured": measured, "dry_run": dry_run}
+        chosen = slurm.read_options(slurm_option) | {"measured": measured, "dry_run": dry_run}
         job = slurm.submit(grid, show=show, **chosen)
         show(f"submitted as job {job}" if job else "nothing was submitted")
         return 0

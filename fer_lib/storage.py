@@ -233,8 +233,9 @@ def locked(path):
                 who = _holder(file)
             raise BlockingIOError(f"{path} is being written by {who}: wait until it ends.")
         # The one before may have removed the file that was opened: then it guards nothing.
-        if lock.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
-            break
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                break
         file.close()
     with file:
         with contextlib.suppress(OSError):  # a full disk: others are not told who it is

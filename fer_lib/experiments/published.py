@@ -105,8 +105,8 @@ def _check_files(run):
         path = run.folder / name
         if name in PUBLISHED and path.exists() and storage.file_hash(path) != digest:
             raise ValueError(
-                f"{path} is not the file that the run wrote (its sha256 differs): restore it, or "
-                "move the run's folder away and run again."
+                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
+                "restore what was changed, or move the run's folder away and run again."
             )
 
 

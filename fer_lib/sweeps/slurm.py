@@ -67,13 +67,7 @@ def submit(
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    try:
-        waiting = queued(grid)
-    except OSError as error:  # SLURM's commands are there, but no controller answers
-        if not dry_run:
-            raise
-        show(f"Queued points are not known: {error}")
-        waiting = set()
+    waiting = queued_if_known(grid, show) if dry_run else queued(grid)
     numbers = [
         number
         for number, state in enumerate(points.states(experiments))
@@ -140,6 +134,32 @@ def queued(grid):
             experiments = points.read_points(path)[0]
             names |= {experiments[int(number)].name for _, number in entries}
     return names
+
+
+def queued_if_known(grid, show):
+    """Return what `queued` does; where the queue does not answer, say so and return an empty set.
+
+    Args:
+        grid: A `grid.Grid`.
+        show: Function of a line of text.
+    """
+    try:
+        return queued(grid)
+    except OSError as error:  # SLURM's commands are there, but no controller answers
+        show(f"Queued points are not known: {error}")
+        return set()
+
+
+def read_options(words):
+    """Return the options of sbatch that a command line gives as NAME=VALUE, a dict.
+
+    Raises:
+        ValueError: If a word has no `=`.
+    """
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
+    return dict(word.split("=", 1) for word in words)
 
 
 def ranges(numbers):

@@ -224,7 +224,7 @@ def _video_tab(gradio, predictor, detector):
             raise _refusal(gradio, str(error).replace(str(path), Path(path).name)) from None
         figure = plots.timeline_figure(*episodes.lanes(table))
         found = episodes.episodes(table, min_seconds=episodes.SHORTEST).round(2)
-        first = [name for name in ("emotion", "face", "start", "end") if name in found]
+        first = ["emotion", "face", "onset", "offset"]
         shown = found[[*first, *(name for name in found if name not in (*first, "source"))]]
         return figure, shown, str(made["annotated"]), str(made["out"])
 
@@ -233,7 +233,7 @@ def _video_tab(gradio, predictor, detector):
         marked = gradio.Video(label="Faces", interactive=False, height=300)
     figure = gradio.Plot(show_label=False)
     table = gradio.Dataframe(
-        headers=["emotion", "face", "start", "end"],
+        headers=["emotion", "face", "onset", "offset"],
         label="Episodes of 0.2 seconds or more",
         interactive=False,
     )

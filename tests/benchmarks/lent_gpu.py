@@ -4,8 +4,9 @@ python tests/benchmarks/lent_gpu.py RECIPE --out DIR [--seconds 480] [--data DIR
 python tests/benchmarks/lent_gpu.py RECIPE --out DIR --join          (back home, before going on)
 
 The machine needs neither TensorFlow nor papermill nor a network: JAX, NumPy, pandas, scikit-learn,
-Pillow, h5py, tqdm and PyYAML are enough, and `--wheels` is a folder of the wheels it lacks (keras,
-namex, optree, lazy_loader). `--data` is a folder in the form of FER_HOME, with `datasets/fer2013`.
+Pillow, h5py, tqdm, PyYAML and tensorboard are enough, and `--wheels` is a folder of the wheels it
+lacks: keras, namex, optree, lazy_loader, and rich with markdown-it-py, mdurl and pygments, without
+which keras does not start. `--data` is a folder in the form of FER_HOME, with `datasets/fer2013`.
 
 Two epochs are trained first: what the second takes says how many fit into the time. The run's
 folder under `--out` holds a checkpoint after every epoch, so a training that is cut off goes on

@@ -54,7 +54,10 @@ PRECISION["happy"] |= {"average_precision": 0.4, "share": 0.2}
 GAP = SimpleNamespace(trap="one seed", shown="small", honest="large", scores={})
 GAP.scores.update(small=SCORES["small"], large=SCORES["large"])
 COSTS = {"small": 3.5, "large": 40}
+GROUPS = pd.DataFrame({"group": ["a", "b"], "n": [90, 4], "judged": [True, False]})
+GROUPS = GROUPS.assign(recall=[0.7, np.nan], recall_low=[0.6, np.nan], recall_high=[0.8, np.nan])
 DRAW = {
+    "plot_groups": lambda **k: plots.plot_groups(GROUPS, **k),
     "plot_class_counts": lambda **k: plots.plot_class_counts(COUNTS, **k),
     "plot_faces": lambda **k: plots.plot_faces(IMAGES, list("abcde"), **k),
     "plot_mistakes": lambda **k: plots.plot_mistakes(IMAGES[:1], [0], [1], [0.9], FER7, **k),
@@ -294,7 +297,7 @@ def test_class_f1_is_dots_with_intervals_the_best_emotion_on_top():
 
 def test_class_f1_takes_several_runs_that_may_lack_an_emotion():
     ax = plots.plot_class_f1({"one": F1, "two": {"happy": 0.5, "contempt": 0.1}})
-    assert texts(ax.get_yticklabels()) == ["happy", "angry", "contempt"]
+    assert texts(ax.get_yticklabels()) == ["happy", "angry (n = 4)", "contempt"]
     assert texts(ax.texts) == ["0.75", "0.25", "0.50", "0.10"]
     assert legend(ax) == ["one", "two"]
     one, two = (container[0] for container in ax.containers)

@@ -33,7 +33,6 @@ def main(words=None):
     parser.add_argument("--tries", type=int, help="how many tries at most")
     parser.add_argument("--jobs", help="names of jobs, with commas between")
     options = parser.parse_args(words)
-    end = time.monotonic() + 60 * options.minutes
     jobs = _jobs(options)
     folder = Path(tempfile.mkdtemp(prefix="fer-soak-"))
     folder.chmod(0o755)
@@ -44,7 +43,7 @@ def main(words=None):
     disk = "a small tmpfs" if bench.mounted else "a limit of the files' size (RLIMIT_FSIZE)"
     print(f"seed {options.seed}; a full disk is {disk}", flush=True)
     try:
-        counts = _soak(bench, jobs, options, end)
+        counts = _soak(bench, jobs, options)
     finally:
         bench.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -63,14 +62,14 @@ def _jobs(options):
     return [job for job in found if wanted is None or job.name in wanted]
 
 
-def _soak(bench, jobs, options, end):
+def _soak(bench, jobs, options):
     from soak.disturbances import DISTURBANCES, Lost
 
     for job in jobs:
         bench.learn(job)
         if job.name in bench.seconds:
             print(f"{job.name}: {bench.seconds[job.name]:.1f} s undisturbed", flush=True)
-    counts = collections.Counter()
+    counts, end = collections.Counter(), time.monotonic() + 60 * options.minutes
     last = sys.maxsize if options.tries is None else options.first + options.tries
     for number in range(options.first, last):
         if time.monotonic() > end:

@@ -22,6 +22,7 @@ class Child:
 
     def __init__(self, work, folder, log, *, largest=None):
         self.log = log
+        log.touch()
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()

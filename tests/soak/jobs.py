@@ -42,6 +42,7 @@ class Job:
     """
 
     name, weight, disturbances = "", 1.0, ("kill", "disk", "read only", "damage", "twins")
+    swaps = True  # whether it is told that a file is another run's
 
     def result(self, place):
         """Return `{name: hash}` of what the work shall leave, hidden files among it."""
@@ -145,6 +146,7 @@ class Runs(Job):
     """`fer runs` with its table."""
 
     name, weight = "table of runs", 1.0
+    swaps = False  # it shows parameters as they stand; audit and publish check them
 
     def fill(self, place):
         """Write two finished runs."""
