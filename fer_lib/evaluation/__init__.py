@@ -7,6 +7,7 @@ calibration    fit_temperature makes confidence fit accuracy
 significance   mcnemar and holm: may two classifiers differ by chance?
 by_group        group_table: whom a classifier fails
 one_vs_rest    each emotion against all others: ranking_table, curves
+taggers        what one tagger would score, beside a model
 test_time      predict_tta: the mean answer to several views of a face
 """
 
