@@ -15,53 +15,12 @@ from click import argument, option
 
 import fer_lib
 from fer_lib import screen
+from fer_lib.command_line import Command, Commands
 
-SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
-class _Command(click.Command):
-    """A command with a section in the list of commands and an example below its options."""
-
-    def __init__(self, *words, section, example, **options):
-        super().__init__(*words, **options)
-        self.section, self.example = section, example
-
-    def parse_args(self, context, words):
-        """Read `--formats a b` as `--formats a --formats b`, where the metavar ends in dots."""
-        many = {p.opts[0] for p in self.params if (getattr(p, "metavar", "") or "")[-3:] == "..."}
-        spread, taking = [], None
-        for word, after in zip(words, [*words[1:], "-"], strict=False):
-            if word in many:
-                taking = word
-                if after.startswith("-"):
-                    told = f"Option {word!r} requires an argument."
-                    raise click.BadOptionUsage(word, told, context)
-            elif word.startswith("-"):
-                taking = None
-                spread.append(word)
-            else:
-                spread += [taking, word] if taking else [word]
-        return super().parse_args(context, spread)
-
-    def format_epilog(self, context, formatter):
-        """Write the example."""
-        with formatter.section("Example"):
-            formatter.write_text(f"{context.command_path} {self.example}".rstrip())
-
-
-class _Commands(click.Group):
-    """Commands, listed by section in the order in which they are written."""
-
-    def format_commands(self, context, formatter):
-        """Write one list of commands for each section."""
-        for section in SECTIONS:
-            listed = {k: v for k, v in self.commands.items() if v.section == section}
-            with formatter.section(section):
-                formatter.write_dl([(k, v.get_short_help_str(70)) for k, v in listed.items()])
-
-
-@click.group(cls=_Commands, context_settings=_SETTINGS)
+@click.group(cls=Commands, context_settings=_SETTINGS)
 @click.version_option(fer_lib.__version__, prog_name="fer_lib")
 def commands():
     """Train, compare and use facial-expression classifiers."""
@@ -71,10 +30,10 @@ def command(section, example=""):
     """Add the function below to the commands.
 
     Args:
-        section: One of `SECTIONS`.
+        section: One of `command_line.SECTIONS`.
         example: Words that come after the command's name in its example.
     """
-    return commands.command(cls=_Command, section=section, example=example)
+    return commands.command(cls=Command, section=section, example=example)
 
 
 def main(arguments=None):
@@ -116,8 +75,7 @@ def _told(message, status=1):
 
 _MODEL = "A shipped model's name, a run's folder or an exported file."
 _model = option("--model", default="default", help=_MODEL)
-_DETECTOR = "How faces are found: auto, yunet or haar."
-_detector = option("--detector", default="auto", help=_DETECTOR)
+_detector = option("--detector", default="auto", help="How to find faces: auto, yunet or haar.")
 _out = option("--out", metavar="FILE", help="Write the table (.csv, .parquet or .json).")
 _csv = option("--csv", metavar="FILE", help="Also write every column to a CSV file.")
 _overwrite = option("--overwrite", is_flag=True, help="Write even if the files are there.")
@@ -196,18 +154,25 @@ def compare(folders, best):
 @argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @option("--whole", is_flag=True, help="Score all faces, not the test split.")
 @_csv
-def evaluate(model, datasets, whole, csv):
+@option("--predictions", metavar="FILE", help="Also write labels and probabilities (.npz).")
+def evaluate(model, datasets, whole, csv, predictions):
     """Score a model or a run on data sets, by name or path."""
+    run = (Path(model) / "experiment.json").exists()
+    if predictions and (run or whole or len(datasets) > 1):
+        raise ValueError("--predictions takes a model's answers to the test faces of one data set.")
+
     from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments.cross_dataset import cross_table
+    from fer_lib.experiments.published import save_answers
     from fer_lib.experiments.runs import load_run
     from fer_lib.inference.predictor import load_predictor
 
-    run = (Path(model) / "experiment.json").exists()
     answering = load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
     table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
     _write_csv(table, csv)
+    if predictions:
+        save_answers(answering, loaded[datasets[0]]["test"], predictions)
     print(table.round(4).T.to_string(header=False))
 
 
@@ -216,10 +181,14 @@ def evaluate(model, datasets, whole, csv):
 @option("--engine", type=click.Choice(["local", "slurm"]), default="local")
 @option("--workers", type=int, help="Runs at a time (local).")
 @option("--cores", type=int, help="Cores per run (local).")
+@option("--per-device", type=int, default=1, help="Runs that share a GPU (local).")
 @option("--slurm-option", multiple=True, metavar="NAME=VALUE...", help="Options of sbatch.")
+@option("--dry-run", is_flag=True, help="Only show what SLURM would get, and an estimate.")
+@option("--measured", multiple=True, metavar="DIR...", help="Runs to estimate from.")
 @option("--status", is_flag=True, help="Only tell how far each point is.")
 @option("--collect", metavar="FILE", help="Only write the finished runs to a CSV file.")
-def sweep(words, engine, workers, cores, slurm_option, status, collect):
+@option("--also", multiple=True, metavar="DIR...", help="Collect finished runs from there too.")
+def sweep(words, engine, slurm_option, dry_run, measured, status, collect, also, **local_options):
     """Run a grid of experiments, here or on SLURM.
 
     GRID is a YAML file, words NAME=VALUE,VALUE, or both.
@@ -228,28 +197,20 @@ def sweep(words, engine, workers, cores, slurm_option, status, collect):
     from fer_lib.sweeps.grid import read_grid
 
     grid = read_grid(list(words))
+    show = functools.partial(print, flush=True)
     if status:
-        try:
-            waiting = slurm.queued(grid)
-        except OSError as error:  # SLURM's commands are there, but no controller answers
-            print(f"Queued points are not known: {error}")
-            waiting = ()
-        print(summary.status(grid, waiting).to_string(index=False))
+        print(summary.status(grid, slurm.queued_if_known(grid, show)).to_string(index=False))
         return 0
     if collect:
-        print(summary.summarise(summary.collect(grid, collect)).to_string())
+        print(summary.summarise(summary.collect(grid, collect, also)).to_string())
         return 0
-    show = functools.partial(print, flush=True)
-    if engine == "slurm":
-        wrong = [word for word in slurm_option if "=" not in word]
-        if wrong:
-            raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
-        chosen = dict(word.split("=", 1) for word in slurm_option)
+    if engine == "slurm" or dry_run:
+        chosen = slurm.read_options(slurm_option) | {"measured": measured, "dry_run": dry_run}
         job = slurm.submit(grid, show=show, **chosen)
-        show(f"submitted as job {job}" if job else "nothing to submit")
+        show(f"submitted as job {job}" if job else "nothing was submitted")
         return 0
     local.stop_on_terminate()
-    states = local.run(grid, workers=workers, cores=cores, show=show)
+    states = local.run(grid, show=show, **local_options)
     return int(any(state == "failed" for state in states.values()))
 
 
@@ -351,7 +312,15 @@ def page(model, **options):
 @option("--formats", multiple=True, metavar="FORMAT...", help="Such as keras, litert, litert_int8.")
 @option("--cross", metavar="FILE", help="Table of notebooks/cross_dataset.ipynb.")
 def export(run, to, name, formats, cross):
-    """Make small files of a run, with a model card."""
+    """Make small files of a run, with a model card.
+
+    --formats web writes a page instead that works in the browser alone; RUN may then also be a
+    shipped model's name or an exported file.
+    """
+    if "web" in formats:
+        from fer_lib.vision import web_page
+
+        return print(web_page.write_alone(run, to, formats))
     from fer_lib.experiments import model_card
     from fer_lib.experiments.runs import load_run
 
@@ -373,18 +342,25 @@ def describe(dataset):
 @command("Check", "runs/fer2013-a --json audit.json")
 @argument("target")
 @option("--json", metavar="FILE", help="Also write the findings to a JSON file.")
-def audit(target, json):
+@option("--reforms", metavar="FILE", help="Also write a run's REFORMS checklist (Markdown).")
+@option("--people", metavar="TABLE", help="CSV of the test faces' ids, gender, age …: scores each.")
+def audit(target, json, reforms, people):
     """Check a run or a data set for what makes numbers wrong.
 
     TARGET is a run's folder, or the name or path of a data set. The status is 1 where a check
     fails.
     """
+    from fer_lib.audit import reforms as checklist
     from fer_lib.audit import report
 
-    findings = report.audit(target)
+    findings = checklist.of_folder(target, reforms) if reforms else report.audit(target)
     if json:
         report.write_json(findings, json)
     print(report.report(findings))
+    if people:
+        from fer_lib.experiments import runs, whom
+
+        print("", whom.in_markdown(whom.groups_of_run(runs.load_run(target), people)), sep="\n")
     return int(report.failed(findings))
 
 

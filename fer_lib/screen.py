@@ -55,10 +55,26 @@ def silence_tensorflow():
 
     Before TensorFlow is imported; afterwards only its later messages are fewer.
     """
+    import logging
+
+    # In a notebook TensorFlow prints its warnings, whatever level its logger has.
+    logging.getLogger("tensorflow").addFilter(_is_error)
     # The first covers most of it. The rest is written before any setting is read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _SilentImport())
+
+
+def _is_error(record):
+    return record.levelno >= 40  # logging.ERROR
+
+
+def prepare_notebook():
+    """Keep TensorFlow's log out of a notebook, and show warnings as sentences, not in red."""
+    import warnings
+
+    silence_tensorflow()
+    warnings.showwarning = lambda message, *_, **__: sys.stdout.write(f"Note: {message}\n")
 
 
 def speak_plainly():

@@ -1,26 +1,23 @@
 """The architecture: wings that import only downward, and modules that explain themselves."""
 
 import ast
-import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import fer_lib
+from support import structure
 
 FOLDER = Path(fer_lib.__file__).parent
 # By dotted name; a package's own __init__ goes by the package's name (and "__init__" is fer_lib's).
-FILES = {
-    ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(FOLDER.rglob("*.py"))
-}
+FILES = structure.modules(FOLDER)
 MODULES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 BACKENDS = {"tensorflow", "jax", "torch"}
 HEAVY = BACKENDS | {"keras", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "seaborn"}
 
 # Lowest first: a wing imports from lower floors alone.
 FLOORS = (
-    ("choices", "storage", "screen"),
+    ("choices", "storage", "screen", "command_line"),
     ("emotions",),
     ("evaluation", "models", "data", "plots"),
     ("inference",),
@@ -32,15 +29,6 @@ FLOORS = (
 FLOOR = {wing: number for number, wings in enumerate(FLOORS) for wing in wings}
 
 
-def imported(tree):
-    """The dotted names that a syntax tree imports, inside functions too."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 def at_module_level(tree):
     """The names that importing the module imports: not those inside functions."""
     inside = {
@@ -50,16 +38,10 @@ def at_module_level(tree):
         for inner in ast.walk(node)
     }
     nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
-    yield from imported(ast.Module([n for n in nodes if id(n) not in inside], []))
+    yield from structure.imported(ast.Module([n for n in nodes if id(n) not in inside], []))
 
 
-def own(tree):
-    """The modules of fer_lib that a module imports, anywhere: the longest name of each import."""
-    names = [name.removeprefix("fer_lib.") for name in imported(tree) if name[:8] == "fer_lib."]
-    return {name if name in MODULES else name.rpartition(".")[0] for name in names} & set(MODULES)
-
-
-NEEDS = {name: own(tree) for name, tree in MODULES.items()}
+NEEDS = structure.needs(FILES)
 
 
 def wing(name):
@@ -86,7 +68,7 @@ def test_the_parser_sees_imports_wherever_they_are():
         "def g():\n    from fer_lib.models.classifier import build\n    import d\n"
         "class K:\n    import e\n    def h(self):\n        import i\n"
     )
-    assert own(tree) == {"data.faces", "data.splits", "models.classifier"}
+    assert structure.own(tree, FILES) == {"data.faces", "data.splits", "models.classifier"}
     top = set(at_module_level(tree))
     assert top == {"a.b", "fer_lib.data.faces", "fer_lib.data.splits", "c", "e"}
 
@@ -99,7 +81,8 @@ def test_wings_import_only_downward_and_files_in_no_circle():
         if wing(name) != wing(needed) and FLOOR[wing(name)] <= FLOOR[wing(needed)]
     }
     assert not upward
-    graphlib.TopologicalSorter(NEEDS).prepare()  # raises CycleError
+    assert structure.floors(NEEDS), "files import one another in a circle"
+    assert 1 < structure.floors(structure.arrows(NEEDS)) <= len(FLOORS)
 
 
 def test_every_module_stands_in_a_wing():

@@ -58,3 +58,41 @@ def test_the_command_writes_the_rows_and_tells_of_a_failure_by_its_status(script
     assert "did you mean 'good'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         benchmark.main(["--only", "good", "--json", "rows.txt"])
+
+
+def test_files_too_large_for_the_way_back_are_cut_and_put_together(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("lent", benchmark.FOLDER / "lent_gpu.py")
+    lent = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lent)
+    monkeypatch.setattr(lent, "PART", 100)
+    files = {"runs/one/checkpoint/0002.optimizer.npz": bytes(range(250)), "plan.json": b"{}"}
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    lent.split(tmp_path)
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(sizes) == [2, 50, 100, 100]
+    lent.join(tmp_path)
+    found = {
+        path.relative_to(tmp_path).as_posix(): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert found == files
+
+
+@pytest.mark.slow
+def test_the_device_s_benchmark_writes_each_row_at_once_and_goes_on_where_it_was(tmp_path):
+    path = tmp_path / "rows.json"
+    words = ["--accelerator", "--tiny", "--rounds", "1", "--peak", "1", "--json", str(path)]
+    assert benchmark.main([*words, "--minutes", "0"]) == 0
+    assert json.loads(path.read_text()) == []
+    assert benchmark.main(words) == 0
+    step, run = rows = json.loads(path.read_text())
+    assert step["kind"] == "step" and step["faces_a_second"] > 0 and 0 <= step["input_share"] < 1
+    assert step["peak_share"] == pytest.approx(step["tera_operations"])
+    assert step["compile_seconds"] > 0 and step["memory"] > 1e6
+    assert run["kind"] == "run" and run["median"] > run["training_seconds"] > 0
+    assert path.with_suffix(".png").stat().st_size > 1000
+    assert benchmark.main([*words, "--minutes", "0"]) == 0
+    assert json.loads(path.read_text()) == rows

@@ -5,10 +5,12 @@ import sys
 import time
 import tomllib
 
+import numpy as np
 import pytest
 
 import fer_lib
 from fer_lib.__main__ import SECTIONS, commands, main
+from fer_lib.experiments.runs import Run
 from support.finished_runs import write_run
 from support.places import ROOT
 
@@ -171,6 +173,26 @@ def test_evaluate_scores_a_shipped_model_on_a_data_set(tmp_path, monkeypatch, ca
     rows = dict(line.split(maxsplit=1) for line in lines if " " in line.strip())
     assert rows["n"].strip() == "56" and 0 <= float(rows["accuracy"]) <= 1
     assert csv.read_text().startswith("model,")
+
+
+def test_evaluate_writes_answers_as_a_published_run_holds_them(tmp_path, monkeypatch, capsys):
+    from fer_lib.data import catalogue
+    from fer_lib.inference.predictor import load_predictor
+
+    few = catalogue.load_synthetic(train=14, validation=14, test=28)
+    monkeypatch.setattr(catalogue, "load_dataset", lambda name: few)
+    file = tmp_path / "predictions.npz"
+    assert main(["evaluate", "default", "synthetic", "--predictions", str(file)]) == 0
+    (tmp_path / "experiment.json").touch()
+    found = Run(tmp_path).predictions
+    assert (found["ids"] == few["test"].ids).all() and (
+        found["labels"] == few["test"].classes
+    ).all()
+    answers = load_predictor("default").predict(few["test"].images)
+    np.testing.assert_allclose(found["probabilities"], answers, atol=5e-4)
+    for wrong in (["default", "a", "b"], ["default", "a", "--whole"], [str(tmp_path), "a"]):
+        assert main(["evaluate", *wrong, "--predictions", str(file)]) == 1
+        assert "model's answers to the test faces of one data set" in capsys.readouterr().err
 
 
 def test_several_words_after_one_option_are_all_taken(tmp_path, monkeypatch, capsys):

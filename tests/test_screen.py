@@ -1,7 +1,9 @@
 """screen: bars are for those who watch."""
 
+import logging
 import os
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -51,3 +53,21 @@ def test_what_native_libraries_write_is_kept_back_in_threads_too(capfd):
     assert capfd.readouterr().err == "heard"
     with pytest.raises(ValueError, match="mine"):
         screen.without_stderr(int, "mine")
+
+
+def test_a_notebook_shows_warnings_as_sentences_and_not_those_of_tensorflow(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "filters", [])
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    monkeypatch.setattr(logger, "handlers", [handler])
+    screen.prepare_notebook()
+    warnings.showwarning("PrivateTest is missing.", UserWarning, "faces.py", 1)
+    assert capsys.readouterr() == ("Note: PrivateTest is missing.\n", "")
+    logger.warning("5 out of the last 14 calls")
+    logger.error("out of memory")
+    assert told == ["out of memory"]

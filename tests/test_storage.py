@@ -118,7 +118,7 @@ def test_a_file_held_by_another_process_is_refused_until_that_is_gone(tmp_path):
 
 
 def test_of_many_that_want_a_file_one_at_a_time_has_it(tmp_path):
-    inside, most, had = [], [], []
+    inside, most, had, failed = [], [], [], []
 
     def take():
         for _ in range(200):
@@ -130,19 +130,86 @@ def test_of_many_that_want_a_file_one_at_a_time_has_it(tmp_path):
                     had.append(1)
             except BlockingIOError:
                 continue
+            except OSError as error:  # nothing else may come of it
+                failed.append(error)
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(most) == 1 and had and not list(tmp_path.iterdir())
+    assert max(most) == 1 and had and not failed and not list(tmp_path.iterdir())
 
 
 def test_a_lock_clears_what_killed_writers_of_the_file_left_and_nothing_else(tmp_path):
-    keep = [".0123abcd.b.csv", ".0123abcd.xa[1].csv", ".mine.a[1].csv", "0123abcd.a[1].csv"]
-    for name in [*keep, ".0123abcd.a[1].csv"]:
+    other = storage.temporary_name(tmp_path / "xa[1].csv").name
+    keep = [other, ".0123abcd.a[1].csv", ".mine.a[1].csv", ".fer-0-1.a[1].csv", "a[1].csv"]
+    for name in [*keep, storage.temporary_name(tmp_path / "a[1].csv").name]:
         (tmp_path / name).write_text("")
     with storage.locked(tmp_path / "a[1].csv"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(keep)
+
+
+def dead_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def temporary_of(path, pid, host=None):
+    """Write a temporary file as another process would have left it, and return its path."""
+    name = storage.temporary_name(path).name.replace(f"-{os.getpid()}-", f"-{pid}-")
+    name = name if host is None else name.replace(f".fer-{storage._host()}", f".fer-{host}")
+    path.with_name(name).write_text("")
+    return path.with_name(name)
+
+
+def test_what_dead_processes_left_goes_with_the_next_write_and_what_lives_stays(tmp_path):
+    dead = dead_process()
+    gone = [temporary_of(tmp_path / name, dead) for name in ("a.csv", "other.npz")]
+    folder = temporary_of(tmp_path / "folder", dead)
+    folder.unlink()
+    (folder / "below").mkdir(parents=True)
+    elsewhere = temporary_of(tmp_path / "a.csv", dead, host="abcdef")
+    alive = temporary_of(tmp_path / "a.csv", 1)
+    storage.write_json(tmp_path / "new.json", {})
+    assert not [path for path in [*gone, folder] if path.exists()]
+    assert elsewhere.exists() and alive.exists()
+    with storage.locked(tmp_path / "a.csv"):  # whoever it was that wrote it, nobody does now
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"new.json"}
+
+
+def test_a_folder_appears_with_all_its_files_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "data"
+    with pytest.raises(KeyboardInterrupt), storage.replacing_folder(path) as temporary:
+        (temporary / "half").write_text("")
+        raise KeyboardInterrupt
+    assert not list(path.parent.iterdir())
+    path.mkdir()  # an empty one gives way
+    with storage.replacing_folder(path) as temporary:
+        (temporary / "whole").write_text("")
+    assert [file.name for file in path.iterdir()] == ["whole"]
+    with pytest.raises(FileExistsError, match="data is there already"):
+        with storage.replacing_folder(path) as temporary:
+            (temporary / "other").write_text("")
+    assert [file.name for file in path.iterdir()] == ["whole"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "표" * 85, "a.weights.h5"])
+def test_a_file_with_the_longest_of_names_is_written(tmp_path, name):
+    with storage.replacing(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / name).read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError("encoder -2")])
+def test_an_error_of_writing_names_the_file(tmp_path, error):
+    with pytest.raises(OSError, match="scores.json"), storage.replacing(tmp_path / "scores.json"):
+        raise error
+    with pytest.raises(OSError, match=r"/a/scores.json"):
+        with storage.replacing(tmp_path / "a/scores.json") as temporary:
+            temporary.mkdir()
+            temporary.write_text("")  # an error that names the temporary file

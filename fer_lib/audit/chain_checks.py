@@ -88,7 +88,7 @@ def _faces_of(ancestor):
     return np.concatenate([parts[split].images for split in ("train", "validation")])
 
 
-def inherited_rows(scored, own, theirs, unknown=(), tolerated=0.0):
+def inherited_rows(scored, own, theirs, unknown=(), tolerated=0.0, right=None):
     """Check that no scored face is one that the run's start or a teacher learned from.
 
     Args:
@@ -97,8 +97,11 @@ def inherited_rows(scored, own, theirs, unknown=(), tolerated=0.0):
         theirs: `{name of an ancestor: uint8 array of its faces}`.
         unknown: Names of ancestors whose faces are not known.
         tolerated: Share of the scored faces above which it fails.
+        right: Boolean array of shape `(n,)`: which of the scored faces the run names rightly; or
+            `None`. Then the accuracy without the learned faces stands beside that with them.
     """
     check, figures, worst = "start and teachers", {}, 0.0
+    learned = np.zeros(len(scored), bool)
     for name, images in theirs.items():
         same_size = images.shape[1:] == scored.shape[1:]
         numbers = duplicates.duplicate_groups(
@@ -108,10 +111,15 @@ def inherited_rows(scored, own, theirs, unknown=(), tolerated=0.0):
         known = np.isin(numbers[: at[0]], numbers[at[0] : at[1]])
         seen = np.isin(numbers[: at[0]], numbers[at[1] :]) & ~known
         figures[name], worst = int(seen.sum()), max(worst, float(seen.mean()))
+        learned |= seen
     if unknown:
         figures["not known"] = list(unknown)
     counts = ", ".join(f"{n:,} by {name}" for name, n in figures.items() if name != "not known")
     text = f"Scored faces that were learned before: {counts or 'none is known'}"
+    if right is not None and learned.any() and not learned.all():
+        with_them, without = float(right.mean()), float(right[~learned].mean())
+        figures |= {"accuracy": round(with_them, 4), "accuracy without them": round(without, 4)}
+        text += f"; accuracy is {with_them:.4f} with them and {without:.4f} without"
     if worst > tolerated:
         text += ": the score measures memory. Start from weights that never saw these faces."
         return Finding(check, "fail", figures, text)
@@ -130,7 +138,10 @@ def _inherited_rows(evidence):
     own = np.concatenate([parts[split].images for split in ("train", "validation")])
     known = {name: images for name, images in faces.items() if images is not None}
     unknown = [name for name in faces if name not in known]
-    return inherited_rows(parts["test"].images, own, known, unknown)
+    right, whole = None, np.arange(len(parts["test"]))
+    if evidence.run.has_predictions and np.array_equal(evidence.scored, whole):
+        right = evidence.probabilities.argmax(axis=1) == evidence.labels
+    return inherited_rows(parts["test"].images, own, known, unknown, right=right)
 
 
 CHECKS = (Check("L1.1", ("data", "run"), _inherited_rows),)

@@ -76,10 +76,12 @@ def looks(accuracy, n, configurations):
     """
     gain = float(np.sqrt(accuracy * (1 - accuracy) / n * 2 * np.log(max(configurations, 1))))
     figures = {"configurations": configurations, "gain by chance": round(gain, 4)}
+    figures |= {"accuracy": round(accuracy, 4), "accuracy less that": round(accuracy - gain, 4)}
     text = f"{configurations} settings were scored on these faces"
     if configurations < 3 or gain <= 0.01:
         return Finding("looks at test", "pass", figures, f"{text}.")
-    text += f": the best of them is up to {gain:.3f} better by luck. Choose on validation, and say "
+    text += f": the best of them is up to {gain:.3f} better by luck, which leaves "
+    text += f"{accuracy - gain:.3f} of {accuracy:.3f}. Choose on validation, and say "
     return Finding("looks at test", "warn", figures, f"{text}how many were tried.")
 
 

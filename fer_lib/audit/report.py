@@ -1,8 +1,8 @@
 """The audit: does a data set or a finished run fool its reader?
 
-The checks stand in `data_checks` (splits), `chain_checks` (what a run started from), `score_checks`
-(classes, metric), `model_checks` (what the network does) and `noise_checks`; each module lists its
-own in `CHECKS`.
+The checks stand in `data_checks` (splits), `shortcut_checks` (what tells the class beside the
+face), `chain_checks` (what a run started from), `score_checks` (classes, metric), `model_checks`
+(what the network does) and `noise_checks`; each module lists its own in `CHECKS`.
 """
 
 import importlib
@@ -17,7 +17,14 @@ from fer_lib.data import catalogue
 from fer_lib.experiments import given, runs
 
 # In the order in which findings of one kind are listed. `model_checks` needs Keras.
-MODULES = ("data_checks", "chain_checks", "score_checks", "model_checks", "noise_checks")
+MODULES = (
+    "data_checks",
+    "shortcut_checks",
+    "chain_checks",
+    "score_checks",
+    "model_checks",
+    "noise_checks",
+)
 
 
 def audit(target):

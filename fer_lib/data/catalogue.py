@@ -130,9 +130,14 @@ def load_dataset(
     if Path(name_or_path).exists():
         loaded = load_path(name_or_path, labels=understood, **options)
         return _finished(loaded, known, understood)
-    if isinstance(name_or_path, os.PathLike) or os.sep in name_or_path:
+    return _lookup(DATASETS | {"auto": None}, name_or_path)
+
+
+def _lookup(table, name_or_path):
+    """Return the entry of a name; what can only be a path has no nearest name, but is missing."""
+    if isinstance(name_or_path, os.PathLike) or "/" in name_or_path or os.sep in name_or_path:
         raise FileNotFoundError(f"No data at {name_or_path}: there is no such file or folder.")
-    return lookup(DATASETS | {"auto": None}, name_or_path, "data set (and no file or folder)")
+    return lookup(table, name_or_path, "data set (and no file or folder)")
 
 
 def _finished(loaded, dropped, labels):
@@ -168,6 +173,10 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
             text says what was taken for what, if it was loaded); or `None` for one line on each
             data set.
         loaded: Optional dict of `Faces` from `load_dataset`, whose counts are added.
+
+    Raises:
+        ValueError: If a name is unknown; the message lists the names and the nearest one.
+        FileNotFoundError: If there is nothing at a path.
     """
     if name is None:
         width = max(map(len, DATASETS))
@@ -176,7 +185,7 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
         return "\n".join(["Your own data: a DataFrame", *_loaded_lines(loaded)])
     if name not in DATASETS and Path(name).exists():
         return "\n".join([f"Your own data: {Path(name).resolve()}", *_loaded_lines(loaded)])
-    _, card, folder = lookup(DATASETS, name, "data set")
+    _, card, folder = _lookup(DATASETS, name)
     lines = [
         card.title,
         f"Source: {card.source}",

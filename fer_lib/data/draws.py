@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 _FEW_GROUPS = 12  # of which every choice can be looked at
+_MANY_GROUPS = 10_000  # of which folds would take minutes
 
 
 def _part(fraction):
@@ -23,6 +24,21 @@ def all_small(groups, fraction):
     """Whether whole groups may be drawn like single faces: fast, and it meets the fraction."""
     largest = np.bincount(groups).max()
     return largest == 1 or largest <= 0.1 * fraction * len(groups)
+
+
+def many(groups):
+    """Whether there are so many groups that the large ones can be left out of the draw."""
+    return groups.max() + 1 >= _MANY_GROUPS
+
+
+def draw_small(groups, classes, fraction, seed):
+    """Draw from the small groups of many, the large ones stay; a `bool` array of shape `(n,)`."""
+    small = np.bincount(groups)[groups] <= 0.1 * fraction * len(groups)
+    numbers = np.unique(groups[small], return_inverse=True)[1]
+    held = np.zeros(len(groups), bool)
+    part = min(fraction * len(groups) / small.sum(), 0.9)
+    held[small] = draw_groups(numbers, classes[small], part, seed)
+    return held
 
 
 def _commonest_classes(groups, classes):

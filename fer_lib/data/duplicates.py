@@ -140,13 +140,14 @@ def near_duplicate_pairs(images, *, threshold=THRESHOLD):
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie in (0, 1]; got {threshold!r}.")
+    images = np.asarray(images)
     groups = duplicate_groups(images)
     firsts = np.unique(groups, return_index=True)[1]
     copies = np.setdiff1d(np.arange(len(images)), firsts)
     exact = np.stack([firsts[groups[copies]], copies], axis=1)
-    if min(np.shape(images)[1:3]) < _SMALLEST:
+    if min(images.shape[1:3]) < _SMALLEST:
         return exact, np.ones(len(exact), np.float32)
-    distinct = _small(np.asarray(images)[firsts])
+    distinct = _small(images if len(firsts) == len(images) else images[firsts])
     candidates = _candidates(distinct)
     correlation = _correlations(distinct, candidates)
     near = correlation >= threshold
@@ -176,9 +177,12 @@ def _small(images):
 
 def _candidates(images):
     """Return the pairs whose hashes come near, `int64` of shape `(m, 2)`."""
-    shown = np.flatnonzero(images.std(axis=(1, 2)) >= _BLANK)
-    still = _hashes(images[shown], 0, 0)
-    moved = [_hashes(images[shown], y, x) for y in (-1, 1) for x in (-1, 1)]
+    starts = range(0, len(images), _BLOCK)
+    spread = [images[start : start + _BLOCK].std(axis=(1, 2)) for start in starts]
+    shown = np.flatnonzero(np.concatenate([np.empty(0), *spread]) >= _BLANK)
+    pictures = images if len(shown) == len(images) else images[shown]
+    still = _hashes(pictures, 0, 0)
+    moved = [_hashes(pictures, y, x) for y in (-1, 1) for x in (-1, 1)]
     starts = range(0, len(shown), _BLOCK)
     found = _in_threads(lambda start: _near_rows(start, still, moved), starts, "comparing images")
     return shown[np.concatenate([np.empty((0, 2), np.int64), *found])]
@@ -216,9 +220,12 @@ def _hashes(images, y, x):
     from scipy.fft import dctn
 
     height, width = images.shape[1:]
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    moved = padded[:, 1 - y : 1 - y + height, 1 - x : 1 - x + width].astype(np.float32)
-    lowest = dctn(moved, axes=(1, 2), norm="ortho")[:, :_HASH_SIDE, :_HASH_SIDE]
+    lowest = np.empty((len(images), _HASH_SIDE, _HASH_SIDE), np.float32)
+    for start in range(0, len(images), _BLOCK):
+        padded = np.pad(images[start : start + _BLOCK], ((0, 0), (1, 1), (1, 1)), mode="edge")
+        moved = padded[:, 1 - y : 1 - y + height, 1 - x : 1 - x + width].astype(np.float32)
+        coefficients = dctn(moved, axes=(1, 2), norm="ortho")
+        lowest[start : start + _BLOCK] = coefficients[:, :_HASH_SIDE, :_HASH_SIDE]
     lowest[:, 0, 0] = 0
     lowest /= np.linalg.norm(lowest, axis=(1, 2), keepdims=True).clip(1e-6)
     parts = (lowest[:, :, 0::2], lowest[:, :, 1::2])

@@ -53,8 +53,14 @@ def _by_usage(faces, name, split_seed):
     if held and not training and len(held) > 1:
         raise ValueError(f"{name} must hold training faces; its splits are {usages}.")
     if not (held and training):
-        rest, test = holdout(faces, 0.1, near_duplicates=True, seed=split_seed)
-        train, validation = holdout(rest, 1 / 9, near_duplicates=True, seed=split_seed)
+        near = near_duplicate_groups(faces.images)
+        held = _held_out(faces, 0.1, near, split_seed)
+        rest, test = _divided(faces, held)
+        if np.isin(near[held], near[~held]).any():
+            near = near_duplicate_groups(rest.images)
+        else:  # nothing of what is left goes with what is gone: no need to compare it again
+            near = np.unique(near[~held], return_inverse=True)[1]
+        train, validation = _divided(rest, _held_out(rest, 1 / 9, near, split_seed))
         shares = [round(100 * len(part) / len(faces)) for part in (train, validation, test)]
         shares = (80, 10, 10) if max(np.abs(np.subtract(shares, (80, 10, 10)))) < 5 else shares
         names = [f"{share} % of {name}" for share in shares]
@@ -116,14 +122,26 @@ def holdout(faces, fraction, *, near_duplicates=False, seed=0):
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1; got {fraction!r}.")
+    near = near_duplicate_groups(faces.images) if near_duplicates else None
+    return _divided(faces, _held_out(faces, fraction, near, seed))
+
+
+def _divided(faces, held):
+    return faces[np.flatnonzero(~held)], faces[np.flatnonzero(held)]
+
+
+def _held_out(faces, fraction, near, seed):
+    """Return which faces `holdout` holds out; `near` numbers near-duplicates, or is None."""
     classes = faces.classes
-    groups = _groups_apart(faces, near_duplicates, 3)
+    groups = _groups_apart(faces, near, 3)
     if faces.groups is not None and len(np.unique(faces.groups)) == 1:
-        groups = _groups_apart(_ungrouped(faces), near_duplicates, 2)
+        groups = _groups_apart(_ungrouped(faces), near, 2)
     _check_groups(faces, groups, classes, 2)
     draw = draws.draw_few
     if draws.all_small(groups, fraction):
         draw = draws.draw_groups
+    elif draws.many(groups):
+        draw = draws.draw_small
     elif draws.enough_groups(groups, classes, fraction):
         draw = draws.draw_folds
     held = draw(groups, classes, fraction, seed)
@@ -135,7 +153,7 @@ def holdout(faces, fraction, *, near_duplicates=False, seed=0):
                 f"{faces.label_set[missing[0]]!r} in the {side} part for fraction {fraction} and "
                 f"seed {seed}. It needs more faces or another fraction."
             )
-    return faces[np.flatnonzero(~held)], faces[np.flatnonzero(held)]
+    return held
 
 
 def kfold(faces, folds=10, *, near_duplicates=False, seed=0):
@@ -156,7 +174,8 @@ def kfold(faces, folds=10, *, near_duplicates=False, seed=0):
     """
     if not isinstance(folds, int | np.integer) or folds < 2:
         raise ValueError(f"folds must be a whole number of 2 or more; got {folds!r}.")
-    groups, classes = _groups_apart(faces, near_duplicates, folds), faces.classes
+    near = near_duplicate_groups(faces.images) if near_duplicates else None
+    groups, classes = _groups_apart(faces, near, folds), faces.classes
     _check_groups(faces, groups, classes, folds)
     number = draws.number_folds(groups, classes, folds, seed)
     for fold in range(folds):
@@ -251,24 +270,23 @@ def class_count_table(splits):
     ).rename_axis(index="class", columns="split")
 
 
-def _groups_apart(faces, near_duplicates, least):
+def _groups_apart(faces, near, least):
     """Return the groups that stay on one side: joined by near-duplicates, unless too few are left.
 
     Pictures of one laboratory can be so alike that most subjects would be joined: then the
     subjects alone decide.
     """
-    groups = _joint_groups(faces, near_duplicates)
-    if near_duplicates and faces.groups is not None:
-        exact = _joint_groups(faces, False)
+    groups = _joint_groups(faces, near)
+    if near is not None and faces.groups is not None:
+        exact = _joint_groups(faces, None)
         if not _divisible(groups, faces.classes, least) and _divisible(exact, faces.classes, least):
             return exact
     return groups
 
 
-def _joint_groups(faces, near_duplicates):
+def _joint_groups(faces, near):
     """Number the connected components of "same group or same image"."""
-    number = near_duplicate_groups if near_duplicates else duplicate_groups
-    duplicates = number(faces.images)
+    duplicates = duplicate_groups(faces.images) if near is None else near
     if faces.groups is None:
         return duplicates
     from scipy import sparse

@@ -26,13 +26,16 @@ def in_words(score, digits=3, signed=False):
     """Return a score as text, `"0.683 [0.668, 0.698]"`.
 
     Args:
-        score: `{"value", "low", "high"}`, as `interval` returns, or `None` for a dash.
+        score: `{"value", "low", "high"}`, as `interval` returns, or `None` for a dash. Where the
+            ends are `None`, it says that there are too few faces, `"0.667 (too few)"`.
         digits: How many after the point.
         signed: Whether a plus stands before what is not negative, as for differences.
     """
     if score is None:
         return "–"
     kind = f"{'+' if signed else ''}.{digits}f"
+    if score["low"] is None:
+        return f"{format(score['value'], kind)} (too few)"
     value, low, high = (format(score[name], kind) for name in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 

@@ -8,6 +8,10 @@ import numpy as np
 
 from fer_lib.evaluation import bootstrap
 
+# A class of fewer faces gets no intervals. Of 9 that are all right, a percentile interval would be
+# [1, 1], and the exact one of their recall begins at 0.66.
+FEW = 10
+
 
 def per_class(counts, label_set, *, drawn=None, resamples=2000, seed=0, confidence=0.95):
     """Score each class by a confusion matrix, with percentile bootstrap intervals.
@@ -23,9 +27,9 @@ def per_class(counts, label_set, *, drawn=None, resamples=2000, seed=0, confiden
     Returns:
         `{emotion: {...}}` with `"precision"`, `"recall"` and `"f1"` (0 where a denominator is
         0), the ends of the interval of each, `"f1_low"` and `"f1_high"` and so on, and `"n"`,
-        the class's faces. Resamples that drew no face of a class (or, for its precision, no
-        such answer) say nothing of it and are left out of its interval: of three faces, one
-        resample in twenty has none.
+        the class's faces. A class of fewer than `FEW` faces has `None` for the ends. Resamples
+        that drew no face of a class (or, for its precision, no such answer) say nothing of it
+        and are left out of its interval.
 
     Raises:
         ValueError: If the matrix is not square, empty or does not fit the label set.
@@ -46,7 +50,10 @@ def per_class(counts, label_set, *, drawn=None, resamples=2000, seed=0, confiden
             np.quantile(of[name][told[:, c], c], ends) if told[:, c].any() else values[[c, c]]
             for c in range(len(label_set))
         ]
-        low, high = np.transpose(pairs).tolist()
+        low, high = (
+            [end if n >= FEW else None for end, n in zip(side, columns["n"], strict=True)]
+            for side in np.transpose(pairs).tolist()
+        )
         columns |= {name: values.tolist(), f"{name}_low": low, f"{name}_high": high}
     return {
         emotion: {name: column[place] for name, column in columns.items()}

@@ -65,6 +65,17 @@ def compare_runs(found, best, *, resamples=2000, seed=0):
     return table
 
 
+def latex(table):
+    """Return a table of runs as LaTeX's `tabular`, for the package booktabs.
+
+    Args:
+        table: `pandas.DataFrame`, such as of `compare_runs`. Its index names the rows.
+    """
+    named = table.rename_axis(index=None, columns=None)
+    text = named.to_latex(escape=True, float_format="{:.4g}".format, na_rep="--")
+    return text.replace("−", "$-$").replace("±", r"$\pm$")  # not every LaTeX knows the characters
+
+
 class SharedFaces(typing.NamedTuple):
     """What several runs answered about the same faces; see `same_faces`."""
 

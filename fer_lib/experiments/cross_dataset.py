@@ -13,7 +13,7 @@ from fer_lib.choices import lookup
 from fer_lib.data import catalogue, duplicates
 from fer_lib.data.combine import without
 from fer_lib.evaluation import metrics
-from fer_lib.experiments import runs
+from fer_lib.experiments import human, runs
 from fer_lib.experiments.given import resampled, whole_set
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
@@ -36,7 +36,8 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         resamples, seed: Of the bootstrap; see `metrics.score`.
 
     Returns:
-        `pandas.DataFrame`, one row per model and data set:
+        `pandas.DataFrame`, one row per model and data set, and last one for what one of FER+'s
+        taggers scores (`human.human_score`), where the votes for the scored faces are at hand:
 
         - `model`, `trained_on` (missing where it is not known), `dataset`, `test` (the name of
           the scored faces), `n`, `emotions` (number of emotions scored over);
@@ -70,6 +71,8 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         row = {"model": name, "trained_on": sources[name], "dataset": dataset}
         row |= _scored(name, answering[name], test, training[name], resamples, seed)
         rows.append(row)
+    for dataset in loaded if rows else ():
+        rows += _one_tagger(dataset, loaded[dataset], dataset in whole, resamples, seed)
     return pd.DataFrame(rows).astype({"trained_on": "string", "seen": "Int64"})
 
 
@@ -236,6 +239,21 @@ def _scored(name, model, test, training, resamples, seed):
         "unanswered": unanswered,
         "seen": _overlap(faces.images, training),
     }
+
+
+def _one_tagger(dataset, parts, whole, resamples, seed):
+    """Return a list of what a row says of one FER+ tagger, empty where there are no votes."""
+    test = whole_set(parts, f"{dataset}, all of it") if whole else parts["test"]
+    score = human.human_score(test, resamples=resamples, seed=seed)
+    if score is None:
+        return []
+    row = {"model": human.NAME, "trained_on": None, "dataset": dataset, "test": test.name}
+    row |= {"n": len(test), "emotions": len(test.label_set)}
+    for metric in SCORES:
+        row[metric] = score[metric]["value"]
+        row |= {f"{metric}_{end}": score[metric][end] for end in ("low", "high")}
+    left = {"left_out": "", "left_out_faces": 0, "removed": "", "unanswered": 0, "seen": None}
+    return [row | left]
 
 
 def _overlap(images, training):

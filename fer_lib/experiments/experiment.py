@@ -26,12 +26,7 @@ _ALWAYS_NAMED = frozenset(
 )
 
 # What these parameters say is read only where the other one is set.
-_READ_WITH = {
-    "auxiliary_weight": "auxiliary",
-    "mixing_alpha": "mixing",
-    "distill_weight": "distill_from",
-    "distill_temperature": "distill_from",
-}
+_READ_WITH = {"mixing_alpha": "mixing", "distill_temperature": "distill_from"}
 
 _RANGES = {
     "train_fraction": (0.001, 1),
@@ -39,24 +34,19 @@ _RANGES = {
     "fold": (0, 100),
     "alpha": (0.05, 4),
     "image_size": (32, 1024),
-    "dense": (0, 65536),
     "dropout": (0, 0.95),
     "epochs": (1, 10_000),
     "head_epochs": (0, 10_000),
     "batch_size": (1, 65536),
     "learning_rate": (0, 10),
-    "head_learning_rate": (0, 10),
     "weight_decay": (0, 10),
-    "layer_decay": (0.01, 1),
     "ema": (0, 0.99999),
     "label_smoothing": (0, 0.95),
     "mixing_alpha": (0.01, 100),
-    "distill_weight": (0, 1),
     "distill_temperature": (0.1, 100),
     "patience": (1, 10_000),
     "seed": (0, 2**31 - 1),
     "split_seed": (0, 2**31 - 1),
-    "auxiliary_weight": (0.01, 100),
 }
 
 
@@ -88,48 +78,35 @@ class Experiment:
             after the head's epochs half of the others train from `"100"` on, the rest all.
         batch_norm: `"adapt"`, `"frozen"` or `"original"`; see `classifier.set_trainable`.
         image_size: Side in pixels at which the backbone sees the face.
-        dense: Units of a dense layer before the output, or 0.
-        dropout: Share of features dropped before each dense layer.
+        dropout: Share of features dropped before the output.
         attention: Key of `attention.ATTENTION`, or `None`.
         epochs: Epochs in all.
         head_epochs: How many of them train the head alone, before `unfreeze` takes effect; none
             where a network of `from_scratch.NETWORKS` starts at random.
         batch_size: Faces per step, on all devices together.
-        learning_rate: Peak learning rate after the head's epochs.
-        head_learning_rate: Peak learning rate while the head trains alone.
+        learning_rate: Peak learning rate after the head's epochs, in which it is 0.001.
         optimizer: Key of `optimizers.OPTIMIZERS`.
         schedule: Key of `optimizers.SCHEDULES`; `"plateau"` halves the rate after 3 epochs
             without a lower validation loss.
         weight_decay: Decoupled weight decay.
-        layer_decay: What the learning rate is multiplied by for each step from the head down to
-            larger maps, see `optimizers.rate_factors`; 1 for one rate.
         ema: Momentum of an average of the weights, which is validated and saved in their place,
             such as 0.999; 0 for none.
-        loss: Key of `targets.LOSSES`.
         label_smoothing: Share of the target spread over all classes.
         class_weight: `None` or `"balanced"`: rare classes weigh more.
-        sampling: `None` or `"balanced"`: rare classes are drawn more often.
         augmentation: Key of `augmentation.AUGMENTATIONS`.
         mixing: Key of `mixing.MIXING`, or `None`. Frozen layers can not be cached with it.
         mixing_alpha: Strength of `mixing`; the papers' are 0.2 for mixup, 1 for cutmix.
         auxiliary: Key of `catalogue.DATASETS`: other labels of the same faces, which a second
             output learns beside the first and which is left out of the saved model; or `None`.
-        auxiliary_weight: What the second output's loss is multiplied by.
         distill_from: Teachers, separated by commas: runs' folders or model files, see
-            `predictor.load_predictor`; or `None`.
-        distill_weight: Share of the teachers in the targets.
+            `predictor.load_predictor`; or `None`. Half of each target is theirs.
         distill_temperature: Of the teachers' answers; above 1 makes them more even.
-        test_time_augmentation: Key of `test_time.VIEWS`: `"flip"` or `"flip_crops"` score the mean
-            answer to several views of each face; the saved model answers to one.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
         mixed_precision: `"auto"` (bfloat16 where it is quicker, see
             `devices.quick_in_bfloat16`), `"none"` or `"bfloat16"`.
-        cache: `"auto"`, `"exact"` or `"none"`: whether frozen layers are computed once, see
-            `loop.fit`.
         distribute: `"auto"` (all GPUs where there are several), `"none"` or `"data"`; see
             `devices.data_parallel`. Neither batch nor learning rate is changed by it.
-        device: `"auto"`, `"cpu"` or `"gpu"`: an error where there is none.
         deterministic: Whether a GPU gives the same bits each time, more slowly; TensorFlow only.
         seed: Seed of weights, order, augmentation and mixing. Splits do not depend on it, see
             `split_seed`.
@@ -153,7 +130,6 @@ class Experiment:
     unfreeze: str = "all"
     batch_norm: str = "adapt"
     image_size: int = 48
-    dense: int = 0
     dropout: float = 0.2
     attention: str | None = None
     # steps
@@ -161,34 +137,25 @@ class Experiment:
     head_epochs: int = 1
     batch_size: int = 64
     learning_rate: float = 1e-3
-    head_learning_rate: float = 1e-3
     optimizer: str = "adamw"
     schedule: str = "cosine"
     weight_decay: float = 1e-4
-    layer_decay: float = 1.0
     ema: float = 0.0
     # what is fitted
-    loss: str = "crossentropy"
     label_smoothing: float = 0.0
     class_weight: str | None = None
-    sampling: str | None = None
     augmentation: str = "standard"
     mixing: str | None = None
     mixing_alpha: float = 0.2
     auxiliary: str | None = None
-    auxiliary_weight: float = 1.0
     distill_from: str | None = None
-    distill_weight: float = 0.5
     distill_temperature: float = 2.0
-    test_time_augmentation: str = "none"
     # which epoch
     monitor: str = "val_macro_f1"
     patience: int | None = None
     # how it is computed
     mixed_precision: str = "auto"
-    cache: str = "auto"
     distribute: str = "auto"
-    device: str = "auto"
     deterministic: bool = False
     seed: int = 0
     results_dir: str = "runs"
@@ -223,9 +190,10 @@ class Experiment:
         """Return the parameters that make the result, as a dict.
 
         All but `results_dir` and what nothing reads, and of those that older runs did not have,
-        the ones that are not at their default.
+        the ones that are not at their default. `from_record` reads it.
         """
-        return {
+        old = {name: value for name, value in values.RETIRED.items() if name in _ALWAYS_NAMED}
+        return old | {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name in _ALWAYS_NAMED or self._matters(field)
@@ -281,7 +249,6 @@ class Experiment:
                 not go together.
         """
         from fer_lib.data import catalogue
-        from fer_lib.evaluation import test_time
         from fer_lib.models import attention, classifier
         from fer_lib.training import augmentation, devices, loop
 
@@ -293,16 +260,11 @@ class Experiment:
         lookup(loop.SCHEDULES, self.schedule, "schedule")
         lookup(loop.MONITORS, self.monitor, "monitor")
         lookup((None, *attention.ATTENTION), self.attention, "attention")
-        lookup(loop.LOSSES, self.loss, "loss")
         lookup(loop.CLASS_WEIGHTS, self.class_weight, "class_weight")
-        lookup(loop.SAMPLING, self.sampling, "sampling")
         lookup((None, *loop.MIXING), self.mixing, "mixing")
-        lookup(loop.CACHE, self.cache, "cache mode")
         lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
-        lookup(test_time.VIEWS, self.test_time_augmentation, "test-time augmentation")
         lookup(MIXED_PRECISION, self.mixed_precision, "mixed_precision mode")
         lookup(devices.MODES, self.distribute, "distribute mode")
-        lookup(devices.DEVICES, self.device, "device")
         self._check_combinations(classifier.BACKBONES[self.backbone])
         return self
 
@@ -322,11 +284,39 @@ class Experiment:
                 "split_seed is for faces that are held out by a draw; synthetic ones are made for "
                 "each split: leave it at 0."
             )
-        if self.class_weight and self.sampling:
-            raise ValueError(
-                "class_weight and sampling both make up for rare classes, which would count "
-                "twice: use one of them."
-            )
+
+
+NAMES = tuple(field.name for field in dataclasses.fields(Experiment))
+
+
+def check_name(name):
+    """Refuse a name that is no parameter.
+
+    Raises:
+        ValueError: The message suggests the nearest one, or says what a retired parameter is now.
+    """
+    if name in values.RETIRED:
+        always = values.RETIRED[name]
+        raise ValueError(f"{name} is no parameter any more: it is always {always!r}.")
+    lookup(NAMES, name, "parameter")
+
+
+def from_record(record):
+    """Return the experiment that a file of any version holds.
+
+    Args:
+        record: Dict of parameters: of a run's `experiment.json`, or of `identity`. What its
+            version did not have is at its default.
+
+    Raises:
+        ValueError: If a parameter that is retired has another value than all experiments have
+            now, or a value does not fit.
+        TypeError: If a name is unknown.
+
+    >>> from_record({"epochs": 3, "cache": "auto"}).epochs
+    3
+    """
+    return Experiment(**values.current(record))
 
 
 def from_notebook(namespace):
@@ -340,13 +330,12 @@ def from_notebook(namespace):
     Raises:
         ValueError: If papermill passed an unknown parameter, or a value does not fit.
     """
-    names = [field.name for field in dataclasses.fields(Experiment)]
     for name in _injected(namespace):
-        lookup(names, name, "parameter")
-    missing = [name for name in names if name not in namespace]
+        check_name(name)
+    missing = [name for name in NAMES if name not in namespace]
     if missing:
         raise ValueError(f"The parameters cell must define {', '.join(missing)}.")
-    return Experiment(**{name: namespace[name] for name in names}).validate()
+    return Experiment(**{name: namespace[name] for name in NAMES}).validate()
 
 
 def from_words(words, files=()):
@@ -373,7 +362,7 @@ def from_words(words, files=()):
             raise ValueError(f"A parameter is written NAME=VALUE; got {word!r}.")
         given[name] = value
     for name in given:
-        lookup([field.name for field in dataclasses.fields(Experiment)], name, "parameter")
+        check_name(name)
     return Experiment(**given)
 
 

@@ -6,12 +6,15 @@ this host, is taken over by creating the next number: two that try at once canno
 because nothing is removed before its turn comes.
 """
 
+import errno
 import json
 import os
 import socket
 import threading
 import time
 from pathlib import Path
+
+from fer_lib import storage
 
 BEAT = 5  # seconds between two signs of life
 STALE = 120  # seconds without one after which a holder on another host counts as dead
@@ -45,11 +48,8 @@ class Lock:
             if not is_stale(newest, self.job):
                 return False
             number = _number(newest) + 1
-        try:
-            with open(self._file(number), "x", encoding="utf-8") as file:
-                holder = {"host": socket.gethostname(), "pid": os.getpid(), "job": self.job}
-                json.dump(holder, file)
-        except FileExistsError:
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "job": self.job}
+        if not _create(self._file(number), json.dumps(holder)):
             return False
         self.number = number
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -158,12 +158,12 @@ def job_name():
 
 def _is_dead(who):
     """Tell whether a lock's holder was a process of this host and is gone."""
-    return who.get("host") == socket.gethostname() and not _alive(who["pid"])
+    return who.get("host") == socket.gethostname() and not storage.process_lives(who["pid"])
 
 
 def _clock(folder):
     """Return the time by the file system's clock, which other hosts' marks were made with."""
-    probe = folder / f".clock.{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
+    probe = storage.temporary_name(folder / "clock")
     try:
         probe.touch()
         return probe.stat().st_mtime
@@ -173,19 +173,26 @@ def _clock(folder):
         probe.unlink(missing_ok=True)
 
 
-def _alive(pid):
+def _create(path, text):
+    """Write a new file, whole from its first moment; return `False` if it is there already."""
+    temporary = storage.temporary_name(path)
     try:
-        # A zombie has ended; only its parent has not asked yet.
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-        return status.rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.link(temporary, path)
+        except OSError as error:
+            # Some file systems know no second name of a file.
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise
+            with open(path, "x", encoding="utf-8") as file:
+                file.write(text)
+    except FileExistsError:
         return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
     return True
 
 

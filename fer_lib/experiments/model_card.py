@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from fer_lib import storage
-from fer_lib.evaluation import bootstrap, calibration, metrics
-from fer_lib.experiments import given, published
+from fer_lib.evaluation import bootstrap, calibration, confusion, metrics
+from fer_lib.experiments import given, published, whom
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS
@@ -19,7 +19,7 @@ _CONFUSIONS = 6
 _ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
 
 
-def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None):
+def ship(run, folder, *, name="classifier", formats=None, cross=None, people=None, data=None):
     """Export a run, score every file on validation and test, and write the model card.
 
     Which file to use is to be chosen by the validation columns.
@@ -31,6 +31,8 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None)
         name: What the files' names start with.
         formats: Keys of `formats.FORMATS`; by default `FORMATS`.
         cross: Rows of `cross_dataset.cross_table` for this run, which the card repeats, or `None`.
+        people: Tables of `whom.groups_of_run`, which the card repeats, or `None`: then it says
+            that nothing is known.
         data: Dict of `Faces` that the run was made of; its data set is loaded again if `None`.
 
     Returns:
@@ -38,8 +40,14 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None)
         the run's own answer), and of both splits accuracy, macro-F1 and log loss.
 
     Raises:
+        BlockingIOError: If another process writes these files.
         ValueError: If the run is not finished or its data has changed.
     """
+    with storage.locked(Path(folder) / f"{name}.md"):
+        return _ship(run, folder, name, formats, cross, people, data)
+
+
+def _ship(run, folder, name, formats, cross, people, data):
     if not run.finished:
         raise ValueError(f"{run.folder} is not finished: give its papermill command again.")
     data = given.check(run.experiment.load_data() if data is None else data)
@@ -67,7 +75,7 @@ def ship(run, folder, *, name="classifier", formats=None, cross=None, data=None)
         storage.write_json(sidecar(path), about)
     table = pd.DataFrame.from_dict(rows, orient="index")
     with storage.replacing(Path(folder) / f"{name}.md") as path:
-        card = write_card(run, name, scores, table, temperature, cross)
+        card = write_card(run, name, scores, table, temperature, cross, people)
         path.write_text(card, encoding="utf-8")
     return table
 
@@ -96,7 +104,7 @@ def _score_file(path, run, data):
     return row, metrics.score(test.classes, answers["test"], test.label_set, groups=groups)
 
 
-def write_card(run, name, scores, table, temperature, cross=None):
+def write_card(run, name, scores, table, temperature, cross=None, people=None):
     """Return the model card as Markdown (Mitchell et al. 2019, arXiv:1810.03993).
 
     Args:
@@ -105,7 +113,7 @@ def write_card(run, name, scores, table, temperature, cross=None):
         scores: Dict from file name to `metrics.score` on test.
         table: What `ship` returns.
         temperature: What the logits were divided by, fitted on validation.
-        cross: See `ship`.
+        cross, people: See `ship`.
     """
     test = next(iter(scores.values()))
     labels = ", ".join(test["per_class"])
@@ -128,6 +136,8 @@ def write_card(run, name, scores, table, temperature, cross=None):
         "### Most frequent errors",
         _confusion_lines(test),
         "" if cross is None else _cross_lines(cross),
+        "## Whom it fails",
+        _people_lines(run, people),
         "## What it must not be used for",
         RESTRICTIONS.partition("\n")[2],
         "## Licence",
@@ -136,6 +146,13 @@ def write_card(run, name, scores, table, temperature, cross=None):
         f"(`python -m fer_lib describe {published.without_places(run.experiment).dataset}`).",
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _people_lines(run, people):
+    """Return what is known of the groups of people that a model fails, and what is not."""
+    if not people:
+        return whom.UNKNOWN.format(data=run.scores["test_name"])
+    return f"On {run.scores['test_name']}.\n\n{whom.in_markdown(people)}"
 
 
 def _origin(run):
@@ -193,7 +210,13 @@ def _class_lines(test):
         recall = bootstrap.in_words({"value": of["recall"], "low": ends[0], "high": ends[1]})
         f1 = bootstrap.in_words({"value": of["f1"], "low": of["f1_low"], "high": of["f1_high"]})
         lines.append(f"| {label} | {of['n']} | {recall} | {of['precision']:.3f} | {f1} |")
-    return "\n".join([*lines, "", "Recall with Wilson intervals, F1 with bootstrap intervals."])
+    return "\n".join([*lines, "", _CLASS_NOTE])
+
+
+_CLASS_NOTE = (
+    f"Recall with Wilson intervals, F1 with bootstrap intervals; under {confusion.FEW} faces are "
+    "too few for these."
+)
 
 
 def _calibration_lines(run, test, temperature):

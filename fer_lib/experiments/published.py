@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from fer_lib import storage
+from fer_lib.experiments import given
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import load_run
 
@@ -42,6 +43,7 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
         FileNotFoundError: If a folder holds no finished run.
         FileExistsError: If another result was published under the same name, or two of the runs
             have one name and other scores.
+        BlockingIOError: If another process writes one of the copies.
         ValueError: If `to` is the folder that the runs themselves lie in, or a file is damaged.
     """
     found = [load_run(folder) for folder in folders]
@@ -62,19 +64,63 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
             )
         if file.exists() and storage.read_json(file) != own:
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
-        _ = run.environment, run.history  # damaged files are named before anything is written
+        # Damaged files are named before anything is written.
+        _ = run.history, run.has_predictions and run.predictions
+        _check_files(run)
     for run, copy, of in zip(found, copies, told, strict=True):
-        storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
-        # Without the hashes of files that the copy does not hold.
-        about = {name: value for name, value in run.environment.items() if name != "files"}
-        storage.write_json(copy / "environment.json", about)
-        with storage.replacing(copy / "history.csv") as temporary:
-            temporary.write_bytes((run.folder / "history.csv").read_bytes())
-        if run.has_predictions:
-            with storage.replacing(copy / "predictions.npz") as temporary:
-                np.savez_compressed(temporary, **_small(run.predictions))
-        storage.write_json(copy / "scores.json", scores[copy])  # last, as in the run itself
+        with storage.locked(copy):
+            _write(run, copy, of, scores[copy])
     return copies
+
+
+def save_answers(model, faces, path):
+    """Write what a model answers to faces, in the form in which published copies hold it.
+
+    A copy that lacks its `predictions.npz` gets it from the file that the run was exported to.
+
+    Args:
+        model: Anything that has `predict(uint8 faces) → probabilities` and `label_set`.
+        faces: The `Faces` of a test set.
+        path: Path of the `.npz` file.
+
+    Raises:
+        ValueError: If the model and the faces have other emotions or another order of them.
+    """
+    if tuple(model.label_set) != tuple(faces.label_set):
+        raise ValueError(
+            f"Model and faces must have the same emotions in one order; the model's are "
+            f"{', '.join(model.label_set)}, those of {faces.name} {', '.join(faces.label_set)}."
+        )
+    groups, _ = given.resampled(faces)
+    arrays = {"ids": faces.ids, "labels": faces.classes}
+    arrays |= {} if groups is None else {"groups": groups}
+    arrays["probabilities"] = np.asarray(model.predict(faces.images))
+    with storage.replacing(path) as temporary:
+        np.savez_compressed(temporary, **_small(arrays))
+
+
+def _check_files(run):
+    """Raise if a file of the run is not the one that it was scored with."""
+    for name, digest in run.environment.get("files", {}).items():
+        path = run.folder / name
+        if name in PUBLISHED and path.exists() and storage.file_hash(path) != digest:
+            raise ValueError(
+                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
+                "restore what was changed, or move the run's folder away and run again."
+            )
+
+
+def _write(run, copy, of, scores):
+    storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
+    # Without the hashes of files that the copy does not hold.
+    about = {name: value for name, value in run.environment.items() if name != "files"}
+    storage.write_json(copy / "environment.json", about)
+    with storage.replacing(copy / "history.csv") as temporary:
+        temporary.write_bytes((run.folder / "history.csv").read_bytes())
+    if run.has_predictions:
+        with storage.replacing(copy / "predictions.npz") as temporary:
+            np.savez_compressed(temporary, **_small(run.predictions))
+    storage.write_json(copy / "scores.json", scores)  # last, as in the run itself
 
 
 def without_places(experiment):

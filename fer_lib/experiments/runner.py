@@ -1,38 +1,39 @@
 """Carrying out an experiment: from its parameters to the folder of a finished run."""
 
-import _thread
-import contextlib
 import dataclasses
-import functools
+import hashlib
 import shutil
-import socket
-import threading
+import typing
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.data.faces import Faces
-from fer_lib.evaluation import calibration, metrics, test_time
-from fer_lib.experiments import environment, given, locks
+from fer_lib.evaluation import calibration, metrics
+from fer_lib.experiments import environment, given, holding
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.runs import Run
+from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost
 from fer_lib.models.weights import resolve_auto
-from fer_lib.training import checkpoints, devices, loop, targets
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
+
+if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
+    import keras
 
 # Splits that are predicted and scored, and what their arrays' names begin with.
 _SCORED = {"test": "", "validation": "validation_"}
-_HASHED = ("model.keras", "predictions.npz", "history.csv")
+_HASHED = ("experiment.json", "model.keras", "predictions.npz", "history.csv")
 
 # MobileNetV2 learns nothing from random weights and a few thousand drawn faces in a demonstration's
 # minutes. This network does, where neither data nor ImageNet's weights can be had.
 BACKBONE, DEMO = Experiment.backbone, "mini_xception"
+
+HEAD_RATE = RETIRED["head_learning_rate"]  # peak learning rate while the head trains alone
 
 
 def resolve(experiment):
@@ -78,11 +79,14 @@ def set_up(experiment):
         List of sentences that the reader must see.
 
     Raises:
-        ValueError: If this machine can not do what `device`, `distribute` or `deterministic`
-            ask for; the message says why.
+        ValueError: If this machine can not do what `distribute` or `deterministic` ask for; the
+            message says why.
         FileNotFoundError: If a teacher of `distill_from` is not there.
     """
-    devices.choose(experiment.device)
+    from fer_lib.training import devices
+
+    devices.share_memory()
+    devices.keep_programs()
     find_teachers(experiment.distill_from)
     if experiment.deterministic:
         devices.make_deterministic()
@@ -104,6 +108,10 @@ def build_model(experiment, data):
         experiment: A resolved `Experiment`.
         data: Dict of `Faces` from `catalogue.load_dataset`.
     """
+    import keras
+
+    from fer_lib.training import devices
+
     dense = classifier.BACKBONES[experiment.backbone].dense
     mixed = experiment.mixed_precision == "bfloat16" or (
         experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
@@ -130,7 +138,7 @@ def _build_classifier(experiment, data):
 def run(
     experiment: Experiment,
     data: dict[str, Faces] | None = None,
-    model: keras.Model | None = None,
+    model: "keras.Model | None" = None,
 ) -> Run:
     """Carry out an experiment, or go on where it was stopped, or return it if it is finished.
 
@@ -151,7 +159,7 @@ def run(
             see `set_up` and `teachers`.
         RuntimeError: If another process writes to the run's folder, or the folder was removed
             while it trained.
-        Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
+        holding.Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
         MemoryError: If a step does not fit into the device's memory.
     """
     experiment.validate()
@@ -171,13 +179,15 @@ def run(
     if result.finished:
         _say(f"Finished before: read from {result.folder}.")
         return result
-    with _one_process(result.folder):
+    with holding.one_process(result.folder):
         # By another process, which this one has waited for.
         return result if result.finished else _train(experiment, result, data, model)
 
 
 def _train(experiment, result, data, model):
     """Train, or go on, and leave the folder of a finished run."""
+    from fer_lib.training import checkpoints, devices, loop
+
     _record_environment(result, data)
     if done := len(checkpoints.read_history(result.folder)):
         total = experiment.epochs
@@ -188,10 +198,10 @@ def _train(experiment, result, data, model):
     with devices.explaining_memory(experiment.batch_size):
         history = _fit(experiment, data, model, teachers, result.folder)
         origin, model = model.origin, in_float32(model)  # whoever loads it may lack bfloat16
-        temperature = _calibrate(experiment, model, data["validation"])
+        temperature = _calibrate(model, data["validation"])
         with storage.replacing(result.folder / "model.keras") as path:
             model.save(path)
-        answers = {split: _predict(experiment, model, data[split]) for split in _SCORED}
+        answers = {split: _predict(model, data[split]) for split in _SCORED}
     about = {
         "dataset": experiment.dataset,
         "train_name": data["train"].name,
@@ -210,62 +220,19 @@ def _train(experiment, result, data, model):
     return result
 
 
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run, with a sentence on what is kept; a notebook shows that alone."""
-
-    def _render_traceback_(self):  # what IPython shows in place of a traceback
-        return [str(self)]
-
-
-@contextlib.contextmanager
-def _one_process(folder):
-    """Hold a run's folder for this process, and say in a sentence how it was left."""
-    lost, in_main = [], threading.current_thread() is threading.main_thread()
-
-    def on_lost():
-        lost.append(folder)
-        if in_main:
-            _thread.interrupt_main()
-
-    lock = locks.acquired(folder / "run.lock", folder, on_lost=on_lost)
-    try:
-        for left in folder.glob("**/.????????.*"):  # by a process that was killed while writing
-            left.unlink()
-        yield
-        _forget_host(folder)
-    except KeyboardInterrupt:
-        if lost:
-            raise RuntimeError(
-                f"{folder} was removed, or another process took it over: training has stopped."
-            ) from None
-        done = len(checkpoints.read_history(folder))
-        raise Stopped(
-            f"Stopped after {done} finished epochs; the same command goes on from there ({folder})."
-        ) from None
-    finally:
-        lock.release(forget=True)
-
-
-def _forget_host(folder):
-    """Take this machine's name out of the names of TensorBoard's files."""
-    host = socket.gethostname()
-    for path in (folder / "tensorboard").glob("**/*tfevents*"):
-        if host in path.name:
-            path.rename(path.with_name(path.name.replace(host, "host")))
-
-
 def _say(sentence):
     tqdm.write(sentence)
 
 
-def _predict(experiment, model, faces):
-    predict = functools.partial(model.predict, batch_size=256, verbose=0)
-    return test_time.predict_tta(predict, faces.images, experiment.test_time_augmentation)
+def _predict(model, faces):
+    from fer_lib.training import frozen
+
+    return frozen.compute_features(model, faces.images)  # one program for every split
 
 
-def _calibrate(experiment, model, faces):
+def _calibrate(model, faces):
     """Fit a temperature on the validation faces, put it into the model and return it."""
-    answers = _predict(experiment, model, faces)
+    answers = _predict(model, faces)
     temperature = calibration.fit_temperature(faces.targets, answers)
     calibration.store_temperature(model, temperature)
     return temperature
@@ -273,12 +240,13 @@ def _calibrate(experiment, model, faces):
 
 def _fit(experiment, data, model, teachers, folder):
     """Train the model on the devices that are asked for and return the history."""
+    from fer_lib.training import devices, loop, targets
+
     aims = data["train"].targets
     if teachers:
         aims = targets.distill(
             aims,
             ask_teachers(teachers, data["train"]),
-            weight=experiment.distill_weight,
             temperature=experiment.distill_temperature,
         )
     auxiliary = None
@@ -335,6 +303,8 @@ def _record_environment(result, data):
 
 
 def _stages(experiment):
+    from fer_lib.training import loop
+
     mode, rate = experiment.unfreeze, experiment.learning_rate
     head = min(experiment.head_epochs, experiment.epochs - 1)
     # On top of features that are random the head has nothing to learn.
@@ -342,7 +312,7 @@ def _stages(experiment):
     if mode == "top" or at_random:
         head = 0
     rest = experiment.epochs - head
-    stages = [loop.Stage("head", "top", head, experiment.head_learning_rate)]
+    stages = [loop.Stage("head", "top", head, HEAD_RATE)]
     if mode == "progressive":
         stages += [loop.Stage("100", "100", rest // 2, rate)]
         mode, rest = "all", rest - rest // 2
@@ -383,6 +353,8 @@ def _write_results(folder, about, data, answers):
     # A model or answers of another run are told by these. They are not among the scores, which
     # are the same wherever the run is repeated: the files hold times.
     made = storage.read_json(folder / "environment.json")
+    made["peak_memory"] = environment.peak_memory()
     made["files"] = {name: storage.file_hash(folder / name) for name in _HASHED}
+    made["files"]["scores.json"] = hashlib.sha256(storage.as_json(scores).encode()).hexdigest()
     storage.write_json(folder / "environment.json", made)
     storage.write_json(folder / "scores.json", scores)

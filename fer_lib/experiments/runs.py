@@ -4,12 +4,12 @@ A run's folder holds `experiment.json environment.json history.csv model.keras p
 scores.json` and its figures; `scores.json` is written last, so a folder that has it is finished.
 """
 
-import contextlib
+import csv
 import dataclasses
 import functools
+import itertools
 import os
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import NAMES, from_record
+from fer_lib.experiments.run_files import holding, reading, run_folders
 
 HEADLINE = (
     "accuracy",
@@ -48,28 +49,43 @@ class Run:
             ValueError: If the file is damaged or of a version with other parameters.
         """
         with reading(self.folder / "experiment.json") as path:
-            return Experiment(**storage.read_json(path))
+            return from_record(storage.read_json(path))
 
     @functools.cached_property
     def environment(self):
         """Dict of versions, devices, git state and data hashes."""
         with reading(self.folder / "environment.json") as path:
-            return _holding(storage.read_json(path), "data")
+            return holding(storage.read_json(path), "data")
 
     @functools.cached_property
     def scores(self):
         """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
         with reading(self.folder / "scores.json") as path:
-            scores = _holding(storage.read_json(path), "test", "test_name", "validation", "weights")
+            scores = holding(storage.read_json(path), "test", "test_name", "validation", "weights")
             for split in ("test", "validation"):
-                _holding(scores[split], "n", "accuracy", "macro_f1")
+                holding(scores[split], "n", "accuracy", "macro_f1")
             return scores
 
     @functools.cached_property
     def history(self):
         """DataFrame with one row per epoch; see `loop.fit`."""
         with reading(self.folder / "history.csv") as path:
-            return _holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
+            return holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
+
+    @functools.cached_property
+    def progress(self):
+        """`(epochs, seconds)`: how many are done and how long they took.
+
+        Read without pandas, which would take longer than all else of a table of many runs.
+        """
+        with reading(self.folder / "history.csv") as path:
+            with open(path, encoding="utf-8", newline="") as file:
+                rows = csv.reader(file)
+                names = next(rows, [])
+                holding(dict.fromkeys(names), "epoch", "seconds")
+                place = names.index("seconds")
+                seconds = [float(row[place]) for row in rows]
+            return len(seconds), sum(seconds)
 
     @functools.cached_property
     def predictions(self):
@@ -88,19 +104,27 @@ class Run:
             )
         with reading(self.folder / "predictions.npz") as path:
             with np.load(path, allow_pickle=False) as arrays:
-                found = _holding(dict(arrays), "ids", "labels", "probabilities")
+                found = holding(dict(arrays), "ids", "labels", "probabilities")
             halves = [k for k, v in found.items() if v.dtype == np.float16]  # published
             return found | {name: found[name].astype(np.float32) for name in halves}
 
     @property
     def has_predictions(self):
         """Whether the run's folder holds its predictions; older published copies do not."""
-        return (self.folder / "predictions.npz").exists()
+        return self._has("predictions.npz")
+
+    @property
+    def begun(self):
+        """Whether the run has an epoch behind it."""
+        return self._has("history.csv")
 
     @property
     def finished(self):
         """Whether the run has its scores."""
-        return (self.folder / "scores.json").exists()
+        return self._has("scores.json")
+
+    def _has(self, name):
+        return os.path.exists(os.path.join(self.folder, name))  # five times as fast as a Path's
 
     @property
     def label_set(self):
@@ -153,11 +177,11 @@ class Run:
             "ids": faces.ids[worst],
         }
 
-    def save_figure(self, ax, name):
+    def save_figure(self, ax, name, caption=None):
         """Save a figure as PNG and PDF in the run's `figures/` and return the Axes."""
         from fer_lib import plots
 
-        plots.save_figure(ax, self.folder / "figures" / name)
+        plots.save_figure(ax, self.folder / "figures" / name, caption=caption)
         return ax
 
     def scores_table(self):
@@ -171,32 +195,6 @@ class Run:
             scores = self.scores[split]
             rows[name] = {metric: bootstrap.in_words(scores.get(metric)) for metric in HEADLINE}
         return pd.DataFrame(rows)
-
-
-@contextlib.contextmanager
-def reading(path):
-    """Yield a path, and name it in the error if what is read from it is damaged."""
-    try:
-        yield path
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        if str(path) in str(error):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
-            "move the run's folder away and run again."
-        ) from None
-
-
-def _holding(content, *names):
-    """Return what was read from a file if it holds these names."""
-    if not hasattr(content, "keys"):
-        raise ValueError(f"it holds {type(content).__name__}, not names with values")
-    if missing := [name for name in names if name not in content]:
-        raise ValueError(f"it lacks {', '.join(missing)}")
-    return content
 
 
 def load_run(folder: str | os.PathLike) -> Run:
@@ -225,11 +223,10 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
     Raises:
         FileNotFoundError: If there is none.
     """
-    paths = sorted(Path(results_dir).glob(f"**/{pattern}/scores.json"))
-    if not paths:
+    finished = [run for run in map(Run, run_folders(results_dir, pattern)) if run.finished]
+    if not finished:
         raise FileNotFoundError(f"No finished run in {results_dir}/ matches {pattern!r}.")
-    readable = [Run(path.parent) for path in paths if not damage(Run(path.parent), warn=True)]
-    found = sorted(readable, key=_table_order)
+    found = sorted((run for run in finished if not damage(run, warn=True)), key=_table_order)
     labels = [result.label() for result in found]
     names = [
         label if labels.count(label) == 1 else f"{label}, {_peculiarity(result, label, found)}"
@@ -245,7 +242,7 @@ def damage(result, warn=False):
     """Return what is wrong with a run's files, or `""`."""
     try:
         _ = result.experiment, result.finished and result.scores
-        _ = (result.folder / "history.csv").exists() and result.history
+        _ = result.begun and result.progress
     except ValueError as error:
         if warn:
             warnings.warn(f"{error} It is left out.", stacklevel=3)
@@ -293,21 +290,22 @@ def runs_table(results_dir="runs", pattern="*"):
     """Return one row per run below a folder: parameters, scores with intervals, time and state.
 
     Args:
-        results_dir: Folder of runs, or of folders of runs.
+        results_dir: Folder of runs, or of folders of runs; or a list of such folders.
         pattern: What the run folders' names must match.
 
     Returns:
         `pandas.DataFrame`, by data set, backbone, size and mode; empty if there are no runs. Of a
         run whose files are damaged it says which, in `state`.
     """
-    paths = sorted(Path(results_dir).glob(f"**/{pattern}/experiment.json"))
-    damages = {path.parent: damage(Run(path.parent)) for path in paths}
-    found = [Run(folder) for folder, damage in damages.items() if not damage]
+    several = not isinstance(results_dir, str | os.PathLike)
+    places = [run_folders(place, pattern) for place in (results_dir if several else [results_dir])]
+    damages = {run: damage(run) for run in map(Run, itertools.chain(*places))}
+    found = [run for run, damage in damages.items() if not damage]
     # A later parameter has a column as soon as one run does not have it at its default.
     told = set().union(*(result.experiment.identity() for result in found))
-    names = [field.name for field in dataclasses.fields(Experiment) if field.name in told]
+    names = [name for name in NAMES if name in told]
     rows = [_row(result, names) for result in sorted(found, key=_table_order)]
-    rows += [{"run": f.name, "state": f"damaged: {d}"} for f, d in damages.items() if d]
+    rows += [{"run": r.folder.name, "state": f"damaged: {d}"} for r, d in damages.items() if d]
     table = pd.DataFrame(rows)
     whole = {name: "Int64" for name in ("n", "best_epoch", "patience") if name in table}
     return table.astype(whole)  # whole numbers stay whole beside runs that have none yet
@@ -316,11 +314,12 @@ def runs_table(results_dir="runs", pattern="*"):
 def _row(result, names):
     experiment = result.experiment
     row = {"run": result.folder.name} | {name: getattr(experiment, name) for name in names}
-    if not (result.folder / "history.csv").exists():
+    if not result.begun:
         return row | {"state": "not started"}
-    row["minutes"] = round(result.history.seconds.sum() / 60, 1)
+    epochs, seconds = result.progress
+    row["minutes"] = round(seconds / 60, 1)
     if not result.finished:
-        return row | {"state": f"epoch {len(result.history)} of {experiment.epochs}"}
+        return row | {"state": f"epoch {epochs} of {experiment.epochs}"}
     scores = result.scores
     row |= {"state": "finished", "started_from": scores["weights"]}
     row |= {"best_epoch": scores["best_epoch"]}

@@ -21,9 +21,10 @@ def plan(experiment):
     """
     folder = Path(experiment.results_dir) / experiment.name
     start = f"weights {experiment.weights}" if experiment.weights else "random weights"
+    epochs = f"{experiment.epochs} epoch{'s' * (experiment.epochs > 1)}"
     lines = [
         f"Trains {experiment.backbone} ({experiment.unfreeze}) on {experiment.dataset} for "
-        f"{experiment.epochs} epochs at {experiment.image_size} px, from {start}.",
+        f"{epochs} at {experiment.image_size} px, from {start}.",
         "The best epoch is chosen on the validation faces, and the test faces are scored once.",
         f"Results go to {folder}",
     ]

@@ -6,6 +6,21 @@ import typing
 
 from fer_lib.choices import lookup
 
+# Parameters of earlier versions, with the value that every experiment has now. No published number
+# ever came of another one. Some are still in the names of runs.
+RETIRED = {
+    "dense": 0,
+    "head_learning_rate": 1e-3,
+    "cache": "auto",
+    "loss": "crossentropy",
+    "sampling": None,
+    "layer_decay": 1.0,
+    "auxiliary_weight": 1.0,
+    "distill_weight": 0.5,
+    "test_time_augmentation": "none",
+    "device": "auto",
+}
+
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -31,6 +46,25 @@ def options(text, known):
         truth = {"true": True, "false": False}.get(value.lower())
         found[name] = int(value) if value.isdecimal() else value if truth is None else truth
     return found
+
+
+def current(record):
+    """Return the parameters of any version as a dict without the retired ones.
+
+    Args:
+        record: Dict of names and values.
+
+    Raises:
+        ValueError: If a retired parameter has another value than all experiments have now.
+    """
+    record = {**record}
+    for name, value in RETIRED.items():
+        if (found := record.pop(name, value)) != value:
+            raise ValueError(
+                f"{name}={found!r} is of an earlier version of fer_lib; now {name} is always "
+                f"{value!r}."
+            )
+    return record
 
 
 def coerce(name, value, kind):
@@ -62,7 +96,7 @@ def coerce(name, value, kind):
         return kind(number)
     except (TypeError, ValueError, OverflowError):
         also = " or None" if optional else ""
-        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r}.") from None
+        raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r:.200}.") from None
 
 
 def _truth(value):

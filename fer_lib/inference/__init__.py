@@ -3,6 +3,7 @@
 predictor         load_predictor: faces in, probabilities out, without TensorFlow
 formats           export writes small files of a model, FORMATS
 litert            the engine of .tflite files
+onnx_file         ONNX files, also of .tflite files, with weights of half the size
 explanations      explainer, occlusion_maps: which places of a face spoke for a class
 activation_maps   the same by the last map of a network
 peers             find_peers: other projects' models, to compare with

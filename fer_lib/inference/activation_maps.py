@@ -19,7 +19,7 @@ def class_activation_maps(model, images, classes=None, *, resize=True, batch_siz
 
     Args:
         model: A functional `keras.Model` from faces to probabilities, such as those of
-            `classifier.build_classifier` without `dense` or a head of their own.
+            `classifier.build_classifier` without a head of their own.
         images: `uint8` array of shape `(n, height, width)`, values 0 to 255.
         classes: Integer array of shape `(n,)`: the class to explain of each face. Defaults to
             the one that the model names.

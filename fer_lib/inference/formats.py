@@ -7,8 +7,8 @@ entry in `FORMATS`.
 
 import csv
 import functools
-import importlib
 import io
+import json
 import tempfile
 import warnings
 import zipfile
@@ -19,7 +19,7 @@ import numpy as np
 
 from fer_lib import __version__, storage
 from fer_lib.choices import lookup
-from fer_lib.inference import litert
+from fer_lib.inference import litert, onnx_file
 from fer_lib.inference.predictor import Predictor, load_predictor, sidecar
 
 __all__ = ["FORMATS", "Predictor", "export", "load_predictor", "report"]
@@ -71,6 +71,7 @@ def export(
     Raises:
         ValueError: If a format is unknown, label set or calibration are missing or do not fit,
             or Keras does not run on TensorFlow.
+        BlockingIOError: If another process writes these files.
         ImportError: If a format's package is missing; the message names it.
     """
     formats = tuple(FORMATS if formats is None else formats)
@@ -87,9 +88,10 @@ def export(
         "fer_lib": __version__,
     }
     paths = {key: Path(folder) / (name + spec.ending) for key, spec in chosen.items()}
-    for key, spec in chosen.items():
-        content, notes = spec.convert(network, images)
-        _write(paths[key], content, {"format": key, **about, **notes})
+    with storage.locked(Path(folder) / name):
+        for key, spec in chosen.items():
+            content, notes = spec.convert(network, images)
+            write(paths[key], content, {"format": key, **about, **notes})
     return paths
 
 
@@ -210,7 +212,10 @@ def _keras(network, _):
         twin.save(plain)
         with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w") as target:
             for name in source.namelist():
-                target.writestr(name, source.read(name), zipfile.ZIP_BZIP2)
+                content = source.read(name)
+                if name == "metadata.json":  # the same network shall give the same bytes
+                    content = json.dumps(json.loads(content) | {"date_saved": ""})
+                target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_BZIP2)
         return packed.read_bytes(), {"weights": "rounded to float16"}
 
 
@@ -280,18 +285,11 @@ def _worst_layers(debugger):
 
 
 def _onnx(network, _):
-    try:
-        tf2onnx = importlib.import_module("tf2onnx")
-    except ImportError as error:
-        raise ImportError(
-            f"Format 'onnx' needs the package tf2onnx: pip install tf2onnx ({error})."
-        ) from None
-    trace = network.trace
-    model, _ = tf2onnx.convert.from_function(trace, trace.input_signature, opset=17)
-    return model.SerializeToString(), {}
+    return onnx_file.of_trace(network.trace), {}
 
 
-def _write(path, content, about):
+def write(path, content, about):
+    """Write an exported file and its description, a dict with label set and face size."""
     with storage.replacing(path) as temporary:
         temporary.write_bytes(content)
     storage.write_json(sidecar(path), about | {"sha256": storage.file_hash(path)})

@@ -1,5 +1,10 @@
 """What the answers mean, how often they are wrong, and where such use is restricted."""
 
+from pathlib import Path
+
+from fer_lib import storage
+from fer_lib.inference.predictor import PREDICTORS, sidecar
+
 MEANING = """\
 What is named here is the **apparent expression** of a face: the class of {labels} that the model
 finds most likely in the pixels. It is **not what a person feels**: expressions are posed, hidden,
@@ -40,3 +45,20 @@ def describe_errors(scores):
         for name, of in test["per_class"].items()
     ]
     return "\n".join(lines)
+
+
+def read_scores(model):
+    """Return the scores of a run's folder, of a file in one or of a shipped model.
+
+    Args:
+        model: What `load_predictor` takes.
+
+    Returns:
+        Dict with `test_name` and `test`, or `None` where the scores are not known.
+    """
+    path = Path(PREDICTORS.get(model, model))
+    folder = path if path.is_dir() else path.parent
+    for file in (sidecar(path), folder / "scores.json"):
+        if file.is_file() and "test" in (scores := storage.read_json(file)):
+            return scores
+    return None

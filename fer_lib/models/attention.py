@@ -7,8 +7,6 @@ one function and one entry.
 
 import math
 
-from keras import layers
-
 
 def squeeze_excite(x, ratio=16, name="attention"):
     """Weigh the channels by what they hold over the whole map.
@@ -20,6 +18,8 @@ def squeeze_excite(x, ratio=16, name="attention"):
         ratio: How many times narrower the layer between is; it keeps at least 8 units.
         name: Beginning of the layers' names.
     """
+    from keras import layers
+
     channels = x.shape[-1]
     weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
     weights = layers.Conv2D(max(8, channels // ratio), 1, activation="relu", name=f"{name}_reduce")(
@@ -41,6 +41,8 @@ def cbam(x, ratio=16, kernel=7, name="attention"):
             reaches from edge to edge.
         name: Beginning of the layers' names.
     """
+    from keras import layers
+
     rows, columns, channels = x.shape[1:]
     reduce = layers.Conv2D(max(8, channels // ratio), 1, activation="relu", name=f"{name}_reduce")
     expand = layers.Conv2D(channels, 1, name=f"{name}_expand")
@@ -87,6 +89,8 @@ def multi_head(x, heads=4, key_dim=32, name="attention"):
         key_dim: Width of each.
         name: Beginning of the layers' names.
     """
+    from keras import layers
+
     rows, columns, channels = x.shape[1:]
     position = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_position")(x)
     x = layers.Add(name=f"{name}_placed")([x, position])
@@ -112,6 +116,8 @@ def patches(x, width=256, name="attention"):
         width: Channels of a patch.
         name: Beginning of the layers' names.
     """
+    from keras import layers
+
     strides = math.ceil(max(x.shape[1:3]) / 4)  # 4 on the paper's map of 14 x 14
     options = {"padding": "same", "activation": "relu"}
     x = layers.SeparableConv2D(width, 4, strides, name=f"{name}_patch_1", **options)(x)

@@ -8,15 +8,16 @@ one entry in `transfer.TRANSFER` or `from_scratch.NETWORKS`.
 import itertools
 import math
 import os
-
-import keras
-from keras import layers
+import typing
 
 from fer_lib.choices import lookup
 from fer_lib.models.attention import ATTENTION
 from fer_lib.models.from_scratch import NETWORKS
 from fer_lib.models.transfer import TRANSFER, build_network, check_width, prepare_pixels
 from fer_lib.models.weights import find_weights
+
+if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
+    import keras
 
 INPUT_LAYERS = ("face", "face_channel", "resize", "grey_to_rgb", "rescale")
 UNFREEZE = ("top", "100", "all")
@@ -36,10 +37,9 @@ def build_classifier(
     batch_norm: str = "adapt",
     image_size: int = 48,
     face_size: tuple[int, int] = (48, 48),
-    dense: int = 0,
     dropout: float = 0.2,
     attention: str | None = None,
-) -> keras.Model:
+) -> "keras.Model":
     """Build a face-expression classifier on a backbone.
 
     MobileNetV1 is Howard et al. 2017 (arXiv:1704.04861), V2 Sandler et al. 2018
@@ -57,8 +57,7 @@ def build_classifier(
         batch_norm: How unfrozen batch normalisation adapts; see `set_trainable`.
         image_size: Side in pixels to which the model resizes the face, at least 32.
         face_size: `(height, width)` of the faces that the model takes, in pixels.
-        dense: Units of a dense ReLU layer before the output, or 0 for none.
-        dropout: Share of the features dropped before each dense layer, in [0, 1).
+        dropout: Share of the features dropped before the output, in [0, 1).
         attention: Key of `attention.ATTENTION`, or `None`. It works on the map of stride 16; the
             backbone's blocks of stride 32 are left out, for at 48 px their map is one or two
             pixels wide. Transfer backbones only.
@@ -73,6 +72,9 @@ def build_classifier(
             has no such width, attention or part to train.
         FileNotFoundError: If the weights asked for can not be had.
     """
+    import keras
+    from keras import layers
+
     spec = lookup(BACKBONES, backbone, "backbone")
     check_width(backbone, spec, alpha)
     attend = _attention(backbone, spec, attention)
@@ -88,9 +90,6 @@ def build_classifier(
     base = build_network(spec.application, alpha, values=start.values, input_tensor=x)
     x = attend(base.get_layer(spec.stride_32).input) if attend else base.output
     x = spec.head(x, dropout) if spec.head else layers.GlobalAveragePooling2D(name="pool")(x)
-    if dense:
-        x = layers.Dropout(dropout, name="dropout_features")(x)
-        x = layers.Dense(dense, activation="relu", name="dense")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     # float32 keeps probabilities whole under mixed precision.
     outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="emotion")(x)
@@ -150,6 +149,8 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
     Raises:
         ValueError: If a name is unknown, or the backbone has no such part.
     """
+    from keras import layers
+
     lookup(UNFREEZE, unfreeze, "unfreeze mode")
     lookup(BATCH_NORM, batch_norm, "batch_norm mode")
     spec, trains = BACKBONES[model.name], unfreeze == "all"

@@ -2,8 +2,6 @@
 
 import math
 
-from keras import layers
-
 
 def multiply_adds(model):
     """Count the multiplications with an addition that one face takes, as papers count them.
@@ -21,6 +19,8 @@ def multiply_adds(model):
 
 
 def _layer_multiply_adds(layer):
+    from keras import layers
+
     kernels = sum(math.prod(w.shape) for w in layer.weights if w.name.endswith("kernel"))
     if not kernels:
         return 0

@@ -4,14 +4,14 @@ Each is a function from a map to a map; what a published one does between its la
 output is its head. To add one: its functions and one entry in `NETWORKS`.
 """
 
-from keras import layers
-
 from fer_lib.models.attention import squeeze_excite
 from fer_lib.models.transfer import Backbone
 
 
 def _convolve(x, filters, name, kernel=3, strides=1, normalise=True, **options):
     """Convolve, normalise and rectify."""
+    from keras import layers
+
     options = {"padding": "same"} | options
     x = layers.Conv2D(
         filters, kernel, strides, use_bias=not normalise, name=f"{name}_conv", **options
@@ -22,6 +22,8 @@ def _convolve(x, filters, name, kernel=3, strides=1, normalise=True, **options):
 
 
 def _cnn5x5(x):
+    from keras import layers
+
     x = _convolve(x, 64, "1", 5, padding="valid", normalise=False)
     x = layers.MaxPooling2D(5, 2, name="1_pool")(x)
     for block, filters in ((2, 64), (3, 128)):
@@ -32,6 +34,8 @@ def _cnn5x5(x):
 
 
 def _cnn5x5_head(x, dropout):
+    from keras import layers
+
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(1024, activation="relu", name="dense_1")(x)
     x = layers.Dropout(dropout, name="dropout_1")(x)
@@ -39,6 +43,8 @@ def _cnn5x5_head(x, dropout):
 
 
 def _cnn10(x):
+    from keras import layers
+
     for block, filters in enumerate((32, 64, 128, 256, 512), 1):
         for number in "ab":
             x = _convolve(x, filters, f"{block}{number}")
@@ -47,6 +53,8 @@ def _cnn10(x):
 
 
 def _cnn10_head(x, dropout):
+    from keras import layers
+
     x = layers.Flatten(name="flatten")(x)
     for number, units in enumerate((512, 256, 128), 1):
         if number > 1:
@@ -57,6 +65,8 @@ def _cnn10_head(x, dropout):
 
 
 def _cnn4(x):
+    from keras import layers
+
     for block, (filters, kernel) in enumerate(((64, 3), (128, 5), (512, 3), (512, 3)), 1):
         x = layers.Conv2D(filters, kernel, padding="same", name=f"{block}_conv")(x)
         x = layers.BatchNormalization(name=f"{block}_bn")(x)
@@ -67,6 +77,8 @@ def _cnn4(x):
 
 
 def _cnn4_head(x, dropout):
+    from keras import layers
+
     x = layers.Flatten(name="flatten")(x)
     for number, units in enumerate((256, 512), 1):
         if number > 1:
@@ -78,6 +90,8 @@ def _cnn4_head(x, dropout):
 
 
 def _mini_xception(x):
+    from keras import layers
+
     for number in "ab":
         x = _convolve(x, 8, f"1{number}", padding="valid")
     for block, filters in enumerate((16, 32, 64, 128), 2):
@@ -119,6 +133,8 @@ def _resnet14(x):
 
 
 def _separable(x):
+    from keras import layers
+
     for block, (widths, rate) in enumerate(
         (((48, 48, 48), 0.05), ((96, 96, 96), 0.05), ((192, 192), 0.1), ((384,), 0.1)), 1
     ):
@@ -143,6 +159,8 @@ def _se_resnet(x):
 
 def _residual(x, filters, strides, name):
     """Add two convolutions with squeeze-and-excitation to the map, halved where it strides."""
+    from keras import layers
+
     shortcut = x
     if strides > 1:
         shortcut = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pool")(x)

@@ -3,9 +3,6 @@
 import inspect
 from typing import NamedTuple
 
-import keras
-from keras import layers
-
 # Of RGB pixels between 0 and 1, as ImageNet's networks are fed; caffe's are BGR from 0 to 255.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -123,6 +120,9 @@ def build_network(application, alpha=1.0, *, values=None, **arguments):
     Returns:
         A `keras.Model` from pixels to the last map.
     """
+    import keras
+    from keras import layers
+
     if callable(application):
         x = arguments.get("input_tensor")
         x = keras.Input(arguments["input_shape"]) if x is None else x
@@ -166,6 +166,8 @@ def prepare_pixels(faces, image_size, spec):
     Returns:
         Symbolic tensor of shape `(n, image_size, image_size, spec.channels)`.
     """
+    from keras import layers
+
     size = tuple(faces.shape[1:])
     x = layers.Reshape((*size, 1), name="face_channel")(faces)
     if size != (image_size, image_size):

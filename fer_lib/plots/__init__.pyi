@@ -11,7 +11,6 @@ from .data import plot_duplicates as plot_duplicates
 from .data import plot_embedding as plot_embedding
 from .data import plot_mean_faces as plot_mean_faces
 from .data import plot_precision_at_k as plot_precision_at_k
-from .drawing import save_figure as save_figure
 from .explanations import plot_answer as plot_answer
 from .explanations import plot_answers as plot_answers
 from .explanations import plot_average_maps as plot_average_maps
@@ -19,8 +18,11 @@ from .explanations import plot_maps as plot_maps
 from .faces import plot_class_counts as plot_class_counts
 from .faces import plot_faces as plot_faces
 from .faces import plot_mistakes as plot_mistakes
+from .groups import plot_groups as plot_groups
 from .naming import names_by_difference as names_by_difference
 from .pitfalls import plot_gaps as plot_gaps
+from .saving import read_captions as read_captions
+from .saving import save_figure as save_figure
 from .scores import plot_class_f1 as plot_class_f1
 from .scores import plot_confusion as plot_confusion
 from .scores import plot_confusion_difference as plot_confusion_difference

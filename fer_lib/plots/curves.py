@@ -95,7 +95,7 @@ def plot_reliability(tables, *, ax=None, title=None, **kwargs):
     ax = new_axes(ax, title, (5, 5.6))
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle=":", label="calibrated")
     colours = accented(tables, list(tables)[-1:])
-    strip = ax.inset_axes([0, -0.4, 1, 0.22], sharex=ax)
+    strip = ax.inset_axes([0, -0.34, 1, 0.22], sharex=ax)
     for place, (name, table) in enumerate(tables.items()):
         low, high, n = (np.asarray(table[key]) for key in ("low", "high", "n"))
         accuracy, colour = np.asarray(table["accuracy"], float), colours[place]

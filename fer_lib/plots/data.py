@@ -95,11 +95,11 @@ def plot_agreement(counts, rows, columns, *, labels=("", ""), ax=None, title=Non
     percent = 100 * counts / np.maximum(totals, 1)
     texts = np.where(totals > 0, np.vectorize("{:.0f}".format, otypes=[object])(percent), "–")
     names = [f"{name} ({n:,})" for name, n in zip(rows, totals[:, 0], strict=True)]
-    ax = new_axes(ax, title, (2.2 + 0.58 * len(columns), 1.4 + 0.46 * len(rows)))
+    ax = new_axes(ax, title, (1.8 + 0.68 * len(columns), 1.2 + 0.46 * len(rows)))
     look = {"cmap": "Blues", "vmin": 0, "vmax": 100, "cbar": False, "annot": texts, "fmt": ""}
     look |= {"linewidths": 0.5, "linecolor": "0.8"}
     seaborn.heatmap(percent, xticklabels=columns, yticklabels=names, ax=ax, **look | kwargs)
-    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=35, ha="right")
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=0, fontsize=9)
     ax.set_yticks(ax.get_yticks(), ax.get_yticklabels(), rotation=0)
     ax.set_xlabel(f"{labels[1]}, % of each row".lstrip(", "))
     ax.set_ylabel(f"{labels[0]} (faces)".lstrip())

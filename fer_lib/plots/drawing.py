@@ -1,11 +1,8 @@
-"""What all figures share: axes, colours that print, and saving."""
+"""What all figures share: axes, colours that print, and names beside what they name."""
 
 import textwrap
-from pathlib import Path
 
 import numpy as np
-
-from fer_lib import storage
 
 INK = "0.2"
 ACCENT = "#0072B2"  # what a figure is about
@@ -14,39 +11,6 @@ HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 MARKERS = "osD^vPX*<>"
 _TITLE = 11  # points
 LINES = ("-", "--", "-.", ":")
-
-
-def save_figure(ax, path, formats=("png", "pdf")):
-    """Save a figure in several formats; the same figure gives the same bytes.
-
-    Args:
-        ax: Axes or Figure.
-        path: File path without suffix (a dot in the name is no suffix).
-        formats: Suffixes that Matplotlib knows.
-
-    Returns:
-        List of the paths written, in the order of `formats`.
-    """
-    from matplotlib import rc_context
-
-    figure = ax.get_figure(root=True)
-    # Each format's own record of when and by which version it was written.
-    metadata = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "svg": {"Date": None, "Creator": None},
-    }
-    paths = [Path(f"{path}.{suffix}") for suffix in formats]
-    for suffix, file in zip(formats, paths, strict=True):
-        with storage.replacing(file) as temporary, rc_context({"svg.hashsalt": "fer_lib"}):
-            figure.savefig(
-                temporary,
-                format=suffix,
-                dpi=150,
-                bbox_inches="tight",
-                metadata=metadata.get(suffix),
-            )
-    return paths
 
 
 def new_axes(ax, title, size):

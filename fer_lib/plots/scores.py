@@ -68,6 +68,7 @@ def plot_confusion_difference(counts, others, label_set, *, ax=None, title=None,
     noise = filled & _within_noise(*shares, *totals)
     texts = np.where(filled, np.vectorize("{:+.0f}".format, otypes=[object])(gaps), "–")
     texts[noise & (gaps == 0)] = "·"
+    texts = np.char.replace(texts.astype(str), "-", "−")
     look = {"cmap": "RdBu", "vmin": -SCALE, "vmax": SCALE}
     shown = np.where(noise, 0, gaps)
     ax = _matrix(shown, texts, label_set, label_set, ax, title, look | kwargs)
@@ -120,7 +121,9 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
     Args:
         per_class: `{emotion: F1}` or `{run: {emotion: F1}}`, where an F1 is a number or a
             mapping with the key `"f1"` and, for the interval, `"f1_low"` and `"f1_high"` (as
-            `confusion.per_class` returns). An emotion that a run lacks has no dot.
+            `confusion.per_class` returns). An emotion that a run lacks has no dot. The number of
+            its faces, `"n"`, stands beside an emotion, and `"too few"` beside an F1 whose ends
+            are `None`.
         **kwargs: Go to `Axes.errorbar`.
     """
     single = all(_is_f1(value) for value in per_class.values())
@@ -128,8 +131,8 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
     emotions = inner_keys(runs)
     first = next(iter(runs.values()))
     emotions.sort(key=lambda name: -_f1(first.get(name, -1)))
-    places, apart = np.arange(len(emotions)), min(0.24, 0.7 / len(runs))
-    ax = new_axes(ax, title, (6.4, 1.2 + len(emotions) * max(0.36, 0.2 * len(runs))))
+    places, apart = np.arange(len(emotions)), min(0.36, 0.7 / len(runs))
+    ax = new_axes(ax, title, (6.4, 1.2 + len(emotions) * max(0.36, 0.24 * len(runs))))
     colours = accented(runs, [next(iter(runs))])
     for number, ((run, of), colour) in enumerate(zip(runs.items(), colours, strict=True)):
         values = np.array([_f1(of.get(emotion, np.nan)) for emotion in emotions], float)
@@ -140,13 +143,12 @@ def plot_class_f1(per_class, *, ax=None, title=None, **kwargs):
         # A percentile interval may leave its value out, and error bars must not be negative.
         around = np.maximum([values - low, high - values], 0)
         ax.errorbar(values, rows, xerr=around, **style | kwargs)
-        for value, row in zip(values, rows, strict=True):
+        for emotion, value, row in zip(emotions, values, rows, strict=True):
             if not np.isnan(value):
                 where = {"xycoords": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
-                ax.annotate(
-                    f"{value:.2f}", (1.02, row), color=colour, annotation_clip=False, **where
-                )
-    ax.set_yticks(places, emotions)
+                text = f"{value:.2f}{', too few' * _too_few(of[emotion])}"
+                ax.annotate(text, (1.02, row), color=colour, annotation_clip=False, **where)
+    ax.set_yticks(places, [_with_faces(emotion, runs) for emotion in emotions])
     ax.set_ylim(len(emotions) - 0.5, -0.5)
     ax.set_xlim(0, 1)
     ax.set_xlabel("F1")
@@ -213,7 +215,10 @@ def plot_cost(
         ax.errorbar([costs[run]], [value], yerr=around, label=run, **style | kwargs)
         points.append((costs[run], value))
     if log:
+        from matplotlib.ticker import LogLocator
+
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
     else:
         ax.set_xlim(left=0)
@@ -257,6 +262,18 @@ def _f1(value):
 def _f1_ends(value):
     """Return the ends of an F1's interval; the F1 itself where it has none."""
     f1 = _f1(value)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or _too_few(value):
         return f1, f1
     return value.get("f1_low", f1), value.get("f1_high", f1)
+
+
+def _too_few(value):
+    return isinstance(value, Mapping) and value.get("f1_low", 0) is None
+
+
+def _with_faces(emotion, runs):
+    """Return an emotion with the number of its faces, where the runs have one number."""
+    values = [of[emotion] for of in runs.values() if emotion in of]
+    counts = {value.get("n") if isinstance(value, Mapping) else None for value in values}
+    n = counts.pop() if len(counts) == 1 else None
+    return emotion if n is None else f"{emotion} (n = {n:,})"

@@ -88,11 +88,12 @@ def plot_transitions(counts, *, ax=None, title=None, **kwargs):
     """
     import seaborn
 
-    ax = new_axes(ax, title, (1.8 + 0.55 * len(counts), 1.2 + 0.48 * len(counts)))
-    look = {"cmap": "Blues", "vmin": 0, "annot": True, "fmt": "d", "cbar": False}
-    look |= {"linewidths": 0.5, "linecolor": "0.8"}
+    ax = new_axes(ax, title, (1.4 + 0.68 * len(counts), 1.2 + 0.48 * len(counts)))
+    texts = counts.astype(str).where(counts > 0, "·")
+    look = {"cmap": "Blues", "vmin": 0, "vmax": max(5, counts.to_numpy().max(initial=0))}
+    look |= {"annot": texts, "fmt": "", "cbar": False, "linewidths": 0.5, "linecolor": "0.8"}
     seaborn.heatmap(counts, ax=ax, **look | kwargs)
-    ax.set_xticks(ax.get_xticks(), list(counts.columns), rotation=35, ha="right")
+    ax.set_xticks(ax.get_xticks(), list(counts.columns), rotation=0, fontsize=9)
     ax.set_yticks(ax.get_yticks(), list(counts.index), rotation=0)
     ax.set_xlabel("to")
     ax.set_ylabel("from")
@@ -131,9 +132,10 @@ def timeline_figure(series, episodes, transitions=None, title=None):
         ax.set_xlabel("")
     axes[-1].set_xlabel(_TIME)
     left = len(series) - len(shown)
+    who = "person who was" if left == 1 else "people who were"
     axes[0].set_title(
         "height: probability of the leading emotion; triangle: apex of an episode"
-        + (f"; {left} people who were seen less are not shown" if left else ""),
+        + (f"; {left} {who} seen less, not shown" if left else ""),
         fontsize="small",
         loc="left",
     )

@@ -20,11 +20,9 @@ from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.choices import lookup
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import NAMES, Experiment, check_name
 
 SECTIONS = ("parameters", "seeds", "exclude", "include")
-NAMES = tuple(field.name for field in dataclasses.fields(Experiment))
-
 
 MOST_POINTS = 10_000  # more is a slip of the pen, and would not fit into memory
 
@@ -137,7 +135,7 @@ def _read_yaml(file):
 
 
 def _values(name, value):
-    lookup(NAMES, name, "parameter")
+    check_name(name)
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ValueError(f"The grid gives no value for {name}.")
@@ -163,7 +161,7 @@ def _entry(section, entry):
     if not isinstance(entry, dict) or not entry:
         raise ValueError(f"{section} must list parameters with values; got {entry!r}.")
     for name, value in entry.items():
-        lookup(NAMES, name, "parameter")
+        check_name(name)
         if isinstance(value, list):
             raise ValueError(f"{section}: {name} must be one value; got {value}.")
     return entry

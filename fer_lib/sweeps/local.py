@@ -22,14 +22,24 @@ MEMORY_PER_WORKER = 3 * 2**30
 
 
 def run(
-    grid, *, workers=None, cores=None, memory=MEMORY_PER_WORKER, gpus=None, notebook=None, show=None
+    grid,
+    *,
+    workers=None,
+    per_device=1,
+    cores=None,
+    memory=MEMORY_PER_WORKER,
+    gpus=None,
+    notebook=None,
+    show=None,
 ):
     """Run what is missing, stopped or failed of a grid on this machine.
 
     Args:
         grid: A `grid.Grid`.
-        workers: Runs at a time; by default one per GPU, or without GPU as many as cores and
-            free memory allow.
+        workers: Runs at a time; by default `per_device` for each GPU as far as free memory
+            allows, or without GPU as many as cores and free memory allow.
+        per_device: How many runs share a GPU. Small ones leave most of it idle. Each gets an
+            equal share of the GPU's memory on JAX, and what it needs on TensorFlow.
         cores: Cores that each run uses; by default an equal share.
         memory: Bytes that a run is expected to take; no more workers are started than fit. The
             operating system enforces nothing here; SLURM does.
@@ -49,13 +59,16 @@ def run(
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    waiting = [n for n, e in enumerate(experiments) if points.state(e) in points.TO_RUN]
+    waiting = [n for n, state in enumerate(points.states(experiments)) if state in points.TO_RUN]
     show(f"{len(experiments)} points, {len(waiting)} to run, results in {grid.results_dir}")
     if waiting:
-        slots = _slots(workers, cores, memory, gpus, len(waiting))
-        show(f"{len(slots)} at a time: {slots[0]}")
+        slots = _slots(workers, cores, memory, gpus, len(waiting), per_device)
+        threads = slots[0][worker.THREADS[0]]
+        gpus_used = len({slot.get("CUDA_VISIBLE_DEVICES") for slot in slots} - {None})
+        on = f", on {gpus_used} GPUs" if gpus_used else ""
+        show(f"{len(slots)} at a time{on}, with {threads} threads each")
         _Sweep(points.points_file(grid), experiments, notebook, slots, show).run(waiting)
-    return {e.name: points.state(e) for e in experiments}
+    return {e.name: s for e, s in zip(experiments, points.states(experiments), strict=True)}
 
 
 class _Sweep:
@@ -129,23 +142,29 @@ def _stop(process):
         process.kill()
 
 
-def _slots(workers, cores, memory, gpus, count):
+def _slots(workers, cores, memory, gpus, count, per_device=1):
     """Return one dict of environment variables per worker."""
+    if per_device < 1:
+        raise ValueError(f"per_device must be at least 1; got {per_device}.")
     gpus = _gpus() if gpus is None else [str(gpu) for gpu in gpus]
     processors = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     )
     if workers is None:
         fitting = max(1, _free_memory() // memory)
-        workers = len(gpus) or max(1, min(processors // (cores or 2), fitting))
+        wanted = len(gpus) * per_device or processors // (cores or 2)
+        workers = max(1, len(gpus), min(wanted, fitting))
     if workers < 1 or (cores is not None and cores < 1):
         raise ValueError(f"workers and cores must be at least 1; got {workers} and {cores}.")
     workers = min(workers, count)
     threads = worker.thread_variables(cores or max(1, processors // workers))
-    devices = [
-        {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} if gpus else {} for n in range(workers)
-    ]
-    return [threads | device for device in devices]
+    if not gpus:
+        return [threads] * workers
+    # JAX takes three quarters of a GPU's memory when it starts, whoever else is there.
+    sharing = -(-workers // len(gpus))
+    if sharing > 1:
+        threads |= {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / sharing:.2f}"}
+    return [threads | {"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)]} for n in range(workers)]
 
 
 def _gpus():

@@ -8,10 +8,11 @@ Everything about the points lies in `sweep/` in the folder of their runs, named 
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.experiment import from_record
 from fer_lib.experiments.locks import holder, is_stale, newest_lock
 
 TO_RUN = ("missing", "stopped", "failed")
@@ -46,14 +47,38 @@ def find_notebook(notebook=None):
     return path
 
 
-def state(experiment):
+def locked(results_dir):
+    """Return the names of a sweep's points of which there are locks, held or stale, a set.
+
+    One listing for all points: each by itself would list the folder of all of them anew.
+    """
+    try:
+        names = os.listdir(sweep_folder(results_dir))
+    except FileNotFoundError:
+        return set()
+    return {name.rpartition(".lock.")[0] for name in names}
+
+
+def states(experiments):
+    """Return `state` of each point of a sweep, a list."""
+    known = locked(experiments[0].results_dir) if experiments else ()
+    return [state(experiment, known) for experiment in experiments]
+
+
+def state(experiment, known=None):
     """Return how far a point has come, in one word, from its files.
+
+    Args:
+        experiment: A resolved `Experiment`.
+        known: Set of `locked`, which is asked in place of the folder; or `None`.
 
     Returns:
         `"running"`; `"failed"`; `"stopped"` (its process is gone, killed for instance);
         `"finished"`; or `"missing"`.
     """
-    lock = newest_lock(point_file(experiment, ".lock"))
+    lock = None
+    if known is None or experiment.name in known:
+        lock = newest_lock(point_file(experiment, ".lock"))
     if lock and not is_stale(lock):
         return "running"
     if point_file(experiment, ".failed.json").exists():
@@ -106,7 +131,7 @@ def read_points(path):
     results_dir = str(Path(path).parent.parent)
     try:
         points = content.pop("points")
-        return [Experiment(**point, results_dir=results_dir) for point in points], content
+        return [from_record(point | {"results_dir": results_dir}) for point in points], content
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{path} was written by another version of fer_lib ({error}): delete it."
@@ -173,4 +198,7 @@ def _check_files(experiment, known):
         experiment.weights not in (None, "imagenet", "fer")
         and not Path(experiment.weights).exists()
     ):
-        raise FileNotFoundError(f"There is no file of weights {experiment.weights}.")
+        raise FileNotFoundError(
+            "weights must be auto, imagenet, fer, None (a random start) or a file; there is no "
+            f"{experiment.weights!r}."
+        )

@@ -7,6 +7,7 @@ all nodes.
 """
 
 import functools
+import getpass
 import itertools
 import os
 import re
@@ -14,7 +15,8 @@ import shlex
 import shutil
 import subprocess
 
-from fer_lib.sweeps import points, worker
+from fer_lib.choices import lookup
+from fer_lib.sweeps import forecast, points, worker
 
 # How options are called here and by sbatch; others go by sbatch's own long names.
 OPTIONS = {"cpus": "cpus-per-task"}
@@ -22,7 +24,17 @@ OPTIONS = {"cpus": "cpus-per-task"}
 RESERVED = ("array", "job-name", "output", "error", "parsable", "chdir", "wrap")
 
 
-def submit(grid, *, throttle=None, requeue=True, notebook=None, show=None, **options):
+def submit(
+    grid,
+    *,
+    throttle=None,
+    requeue=True,
+    notebook=None,
+    show=None,
+    measured=(),
+    dry_run=False,
+    **options,
+):
     """Submit what is missing, stopped or failed of a grid, and not already queued or running.
 
     Args:
@@ -32,34 +44,43 @@ def submit(grid, *, throttle=None, requeue=True, notebook=None, show=None, **opt
             run then goes on from its last epoch.
         notebook: See `points.find_notebook`.
         show: Function of a line of text, or `None` for silence.
+        measured: Folders of runs whose epochs tell how long the points take, besides the grid's
+            own.
+        dry_run: Whether only to show the command, the script and what the points will take. It
+            needs no SLURM.
         **options: Of `sbatch`: `partition`, `gpus`, `time`, `mem`, `cpus`, `account`, `qos` … by
             their long names, `_` for `-`; `None` leaves one out.
 
     Returns:
-        The job's id, a `str`, or `None` if there was nothing to submit.
+        The job's id, a `str`, or `None` if nothing was submitted.
 
     Raises:
         FileNotFoundError: If there is no `sbatch` here.
         OSError: If SLURM refuses; the message is SLURM's.
-        ValueError: If an option is set by the sweep itself.
+        ValueError: If an option is set by the sweep itself, the partition or the account is not
+            one that SLURM knows, or the time limit is over the partition's or under one epoch.
     """
     show, notebook = show or (lambda text: None), points.find_notebook(notebook)
     words = _option_words(options)
-    if not shutil.which("sbatch"):
+    if not shutil.which("sbatch") and not dry_run:
         raise FileNotFoundError("There is no sbatch here: submit on a cluster's login node.")
     experiments, notices = points.prepare(grid)
     for notice in notices:
         show(notice)
-    waiting = queued(grid)
+    waiting = queued_if_known(grid, show) if dry_run else queued(grid)
     numbers = [
         number
-        for number, experiment in enumerate(experiments)
-        if points.state(experiment) in points.TO_RUN and experiment.name not in waiting
+        for number, state in enumerate(points.states(experiments))
+        if state in points.TO_RUN and experiments[number].name not in waiting
     ]
     show(f"{len(experiments)} points, {len(waiting)} in the queue, {len(numbers)} to submit")
     if not numbers:
         return None
     path = points.points_file(grid).resolve()
+    experiments = [experiments[number] for number in numbers]
+    known = forecast.measured([grid.results_dir, *measured])
+    forecast.check_limit(experiments, known, options.get("time"))
+    _check_choices(options)
     words += [
         f"--array={ranges(numbers)}{f'%{throttle}' if throttle else ''}",
         f"--job-name={_job_name(path)}",
@@ -69,6 +90,11 @@ def submit(grid, *, throttle=None, requeue=True, notebook=None, show=None, **opt
         "--requeue" if requeue else "--no-requeue",
         "--parsable",
     ]
+    for line in forecast.forecast(experiments, known):
+        show(line)
+    if dry_run:
+        show(f"{shlex.join(['sbatch', *words])} <<'END'\n{script(path, notebook)}END")
+        return None
     done = _slurm(["sbatch", *words], script(path, notebook))
     job = done.strip().split(";")[0]
     show(f"job {job}: {len(numbers)} tasks, logs in {path.parent}")
@@ -110,6 +136,32 @@ def queued(grid):
     return names
 
 
+def queued_if_known(grid, show):
+    """Return what `queued` does; where the queue does not answer, say so and return an empty set.
+
+    Args:
+        grid: A `grid.Grid`.
+        show: Function of a line of text.
+    """
+    try:
+        return queued(grid)
+    except OSError as error:  # SLURM's commands are there, but no controller answers
+        show(f"Queued points are not known: {error}")
+        return set()
+
+
+def read_options(words):
+    """Return the options of sbatch that a command line gives as NAME=VALUE, a dict.
+
+    Raises:
+        ValueError: If a word has no `=`.
+    """
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise ValueError(f"--slurm-option takes NAME=VALUE; got {wrong[0]!r}.")
+    return dict(word.split("=", 1) for word in words)
+
+
 def ranges(numbers):
     """Return ascending numbers in SLURM's short form.
 
@@ -121,6 +173,37 @@ def ranges(numbers):
         run = [number for _, number in run]
         parts.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}")
     return ",".join(parts)
+
+
+def _check_choices(options):
+    """Check partition, account and time limit by what SLURM tells, where it answers."""
+    limits = {}
+    for line in _answer(["sinfo", "--noheader", "--format=%R|%l"]):
+        name, limits[name] = line.split("|")
+    if limits and (partition := options.get("partition")):
+        for name in partition.split(","):
+            lookup(limits, name, "partition of this cluster:")
+        asked = options.get("time") and forecast.limit_seconds(options["time"])
+        ends = [forecast.limit_seconds(limits[name]) for name in partition.split(",")]
+        if asked and None not in ends and asked > max(ends):
+            raise ValueError(
+                f"time={options['time']} is over the limit of partition {partition}, "
+                f"{forecast.in_words(max(ends))} h: the tasks would wait for ever. Tasks that end "
+                "early go on when the sweep is submitted again."
+            )
+    words = ["sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={getpass.getuser()}"]
+    accounts = set(_answer([*words, "format=account"]))
+    if accounts and options.get("account"):
+        lookup(accounts, options["account"], "account of yours:")
+
+
+def _answer(words):
+    """Return the lines that a command of SLURM answers with; none where it does not answer."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [] if done.returncode else [line for line in done.stdout.splitlines() if line.strip()]
 
 
 def _option_words(options):

@@ -22,15 +22,16 @@ def status(grid, queued=()):
     """
     import pandas as pd
 
-    rows = []
-    for asked, experiment in zip(grid.points, points.prepare(grid)[0], strict=True):
-        found = points.state(experiment)
+    rows, experiments = [], points.prepare(grid)[0]
+    states = points.states(experiments)
+    for asked, experiment, found in zip(grid.points, experiments, states, strict=True):
+        told = points.details(experiment) if found in ("running", "failed") else ""
         if experiment.name in queued and found != "running":
             found = "queued"
         rows.append(
             {"run": experiment.name}
             | {name: getattr(asked, name) for name in grid.varied}
-            | {"state": found, "epochs": _epochs(experiment), "details": points.details(experiment)}
+            | {"state": found, "epochs": _epochs(experiment), "details": told}
         )
     return pd.DataFrame(rows)
 
@@ -41,12 +42,14 @@ def _epochs(experiment):
     return f"{done} of {experiment.epochs}"
 
 
-def collect(grid, file=None):
+def collect(grid, file=None, also=()):
     """Gather the finished runs of a grid in one table.
 
     Args:
         grid: A `grid.Grid`.
         file: CSV file to write the table to, or `None`.
+        also: Folders of runs that were copied from other machines. A point is the same by its
+            name; one that is finished in several places is taken from the first.
 
     Returns:
         `pandas.DataFrame`, one row per finished run in the grid's order: the columns of
@@ -58,11 +61,16 @@ def collect(grid, file=None):
     """
     from fer_lib.experiments import runs
 
-    names = [e.name for e in points.prepare(grid)[0] if points.is_finished(e)]
+    folders = [grid.results_dir, *also]
+    table = runs.runs_table(folders)
+    if len(table):
+        table = table[table.state == "finished"].drop_duplicates("run").set_index("run")
+    names = [e.name for e in points.prepare(grid)[0] if e.name in table.index]
     if not names:
-        raise FileNotFoundError(f"No point of the grid is finished in {grid.results_dir}.")
-    table = runs.runs_table(grid.results_dir).drop(columns="minutes").set_index("run")
-    table = table[~table.index.duplicated()].loc[names].reset_index()
+        raise FileNotFoundError(
+            f"No point of the grid is finished in {', '.join(map(str, folders))}."
+        )
+    table = table.drop(columns="minutes").loc[names].reset_index()
     if file:
         with storage.replacing(file) as temporary:
             table.to_csv(temporary, index=False)
@@ -89,7 +97,7 @@ def summarise(table, group=None, metrics=("accuracy", "macro_f1")):
         ValueError: If `group` is no parameter.
     """
     from fer_lib.choices import lookup
-    from fer_lib.sweeps.grid import NAMES
+    from fer_lib.experiments.experiment import NAMES
 
     parameters = [name for name in NAMES if name in table and name not in REPEATS]
     if group is not None:

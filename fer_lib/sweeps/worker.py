@@ -108,9 +108,9 @@ def _execute(experiment, notebook):
 def _remove_leftovers(experiment):
     """Remove the temporary files of a process that was killed; only for the lock's holder."""
     run = Path(experiment.results_dir) / experiment.name
-    own = points.sweep_folder(experiment.results_dir).glob(f".????????.{experiment.name}.*")
-    for path in [*own, *run.glob("**/.????????.*")]:
-        path.unlink()
+    storage.remove_remains(run)
+    for ending in (".ipynb", ".failed.json"):
+        storage.remove_remains(points.point_file(experiment, ending))
 
 
 def _now():

@@ -4,8 +4,8 @@ loop           fit carries out Stages, one checkpoint an epoch
 feed           what an epoch trains on
 frozen         what is frozen is computed once
 checkpoints    the state after each epoch: a kill does no harm
-optimizers     OPTIMIZERS, SCHEDULES, rates by depth, averaged weights
-targets        LOSSES, smoothing, weights of classes
+optimizers     OPTIMIZERS, SCHEDULES, averaged weights
+targets        smoothing, weights of classes, other labels beside
 augmentation   AUGMENTATIONS of faces
 mixing         MIXING: mixup and cutmix
 teachers       distillation: what finished classifiers say of training faces

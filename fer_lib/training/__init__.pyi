@@ -5,4 +5,3 @@ from .loop import fit as fit
 from .mixing import MIXING as MIXING
 from .optimizers import OPTIMIZERS as OPTIMIZERS
 from .optimizers import SCHEDULES as SCHEDULES
-from .targets import LOSSES as LOSSES

@@ -21,7 +21,10 @@ def read_history(folder):
     with open(path, newline="", encoding="utf-8") as file:
         kinds = {"epoch": int, "stage": str}
         rows = csv.DictReader(file)
-        return [{key: kinds.get(key, float)(text) for key, text in row.items()} for row in rows]
+        # Empty is what an older version did not write down.
+        return [
+            {key: kinds.get(key, float)(text or "nan") for key, text in row.items()} for row in rows
+        ]
 
 
 def save(folder, history, best, model, trainer):

@@ -1,14 +1,15 @@
 """Devices: which of them a process computes on, and what it says where they do not suffice."""
 
 import contextlib
-import os
+import platform
+import zlib
 from pathlib import Path
 
 import keras
 
+from fer_lib import storage
 from fer_lib.choices import lookup
 
-DEVICES = ("auto", "cpu", "gpu")
 MODES = ("auto", "none", "data")
 
 
@@ -23,7 +24,7 @@ def quick_in_bfloat16(dense, cpuinfo="/proc/cpuinfo"):
     On a GPU it is. A CPU needs instructions for it (AVX-512 BF16 or AMX), and a network of dense
     convolutions: two AVX-512 cores trained those 1.4 to 1.7 times as fast, MobileNetV2 0.9
     times. Without the instructions it took 12 times as long
-    (`tests/benchmarks/training_step.py`).
+    (`tests/benchmarks/accelerator.py`).
 
     Args:
         dense: Whether the network's convolutions are all dense.
@@ -40,54 +41,44 @@ def quick_in_bfloat16(dense, cpuinfo="/proc/cpuinfo"):
     return bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
-def choose(device):
-    """Have this process compute on the kind of device that is named; before anything else.
+def share_memory():
+    """Have TensorFlow take a GPU's memory as it needs it; before anything is computed.
 
-    On TensorFlow, memory of a GPU is taken as it is needed, so that several processes share one.
-
-    Args:
-        device: `"auto"` (a GPU where there is one), `"cpu"` or `"gpu"`.
-
-    Raises:
-        ValueError: If the name is unknown, there is no GPU, or it is too late to leave it out.
+    So several processes share one GPU. JAX shares it by `XLA_PYTHON_CLIENT_PREALLOCATE=false`.
     """
-    lookup(DEVICES, device, "device")
-    # Where devices are in use already, what follows is refused: the checks below find out.
-    with contextlib.suppress(RuntimeError, ValueError):
-        STARTS.get(keras.backend.backend(), lambda device: None)(device)
-    if device == "cpu" and on_gpu():
-        raise ValueError(
-            "device='cpu' comes too late: this process uses a GPU already. Restart the kernel, or "
-            "start it with CUDA_VISIBLE_DEVICES=-1."
-        )
-    if device == "gpu" and not on_gpu():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        hidden = "" if visible is None else f" CUDA_VISIBLE_DEVICES is {visible!r}."
-        raise ValueError(
-            f"device='gpu', but {keras.backend.backend()} sees none, only "
-            f"{', '.join(keras.distribution.list_devices())}.{hidden} nvidia-smi says whether the "
-            'driver does; the libraries come with pip install -e ".[gpu]"; a SLURM job asks for '
-            "one by --gpus=1."
-        )
-
-
-def _start_tensorflow(device):
+    if keras.backend.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
-    if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError):  # it is in use already
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def _start_jax(device):
+def keep_programs():
+    """Have JAX keep the programs that it compiles, in `cache/` under FER_HOME.
+
+    A run of five minutes spends one on compiling. The folder's name tells the processor, because
+    a program for another one may not run. A folder that JAX was given already is kept.
+    """
+    if keras.backend.backend() != "jax":
+        return
     import jax
 
-    if device == "cpu":
-        jax.config.update("jax_platforms", "cpu")
+    if not jax.config.jax_compilation_cache_dir:
+        folder = storage.fer_home() / "cache" / f"jax-{_processor()}"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-STARTS = {"tensorflow": _start_tensorflow, "jax": _start_jax}
+def _processor(cpuinfo="/proc/cpuinfo"):
+    """Return what tells processors of different instructions apart, in eight digits."""
+    try:
+        lines = Path(cpuinfo).read_text(encoding="utf-8").splitlines()
+        text = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        text = platform.processor()
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def make_deterministic():

@@ -107,9 +107,7 @@ class Feed:
         )
         optimizer.build(self.trainer.trainable_variables)
 
-    def train_epoch(
-        self, targets, weights, epoch, batch_size, on_steps=lambda done: None, chances=None
-    ):
+    def train_epoch(self, targets, weights, epoch, batch_size, on_steps=lambda done: None):
         """Train one epoch; its order and randomness depend on `(seed, epoch)` alone.
 
         Where the optimizer keeps averages of the weights, these are the model's before and after.
@@ -120,25 +118,24 @@ class Feed:
             epoch: Number of the epoch, from 0.
             batch_size: Faces per step.
             on_steps: Called with the number of steps done so far in this epoch.
-            chances: Probabilities `(n,)` with which as many faces are drawn, with replacement;
-                `None` for each face once.
 
         Returns:
             Dict of `loss` and `accuracy`, means over the epoch.
         """
         self._reseed(epoch)
         generator = np.random.default_rng([self.seed, epoch])
-        if chances is None:
-            order = generator.permutation(self.count)
-        else:
-            order = generator.choice(self.count, self.count, p=chances)
-        # Devices share a step evenly: a few faces, other ones each epoch, are left out.
-        order = order[: len(order) // self.parallel * self.parallel]
+        order = generator.permutation(self.count)
+        whole = _compiles_every_shape() and self.count > batch_size
+        if not whole:
+            # Devices share a step evenly: a few faces, other ones each epoch, are left out.
+            order = order[: len(order) // self.parallel * self.parallel]
         rows, targets, weights = self._rows(order, targets, weights, generator)
+        if whole:
+            rows, targets, weights = _in_whole_batches(rows, targets, weights, batch_size)
         exchange_averages(self.trainer.optimizer)
-        portion = self._portion(len(order), batch_size)
+        portion = self._portion(len(rows), batch_size)
         totals, steps = {"loss": 0.0, "accuracy": 0.0}, 0
-        for start in range(0, len(order), portion):
+        for start in range(0, len(rows), portion):
             part = slice(start, start + portion)
             logs, count = self._fit(
                 rows[part],
@@ -149,7 +146,7 @@ class Feed:
             )
             steps += math.ceil(count / batch_size)
             for name in totals:
-                totals[name] += logs[name] * (count / len(order))
+                totals[name] += logs[name] * (count / len(rows))
         exchange_averages(self.trainer.optimizer)
         return totals
 
@@ -218,6 +215,37 @@ class Feed:
             name = zlib.crc32(layer.name.encode())
             state = np.random.default_rng([self.seed, epoch, name]).integers(2**31, size=2)
             layer.seed_generator.state.assign(state.astype("uint32"))
+
+
+def _compiles_every_shape():
+    """Return whether a smaller last batch would be a program of its own, compiled anew."""
+    return keras.backend.backend() == "jax"
+
+
+def _in_whole_batches(rows, targets, weights, batch_size):
+    """Fill the last batch up with the epoch's first faces, whose weight is zero.
+
+    The gradient is that of the smaller batch: Keras divides the loss by the batch's size, so the
+    others weigh as much more. Batch normalisation sees the faces that fill it up: its statistics
+    are of a whole batch, as in every other step.
+
+    Args:
+        rows: Array of `n` faces, features or their numbers.
+        targets: `float32` `(n, classes)`.
+        weights: `float32` `(n,)`, or `None`.
+        batch_size: Faces per step, at most `n`.
+
+    Returns:
+        The three, of a length that is a multiple of `batch_size`.
+    """
+    missing = -len(rows) % batch_size
+    if not missing:
+        return rows, targets, weights
+    left = batch_size - missing
+    weights = np.ones(len(rows), np.float32) if weights is None else weights.astype(np.float32)
+    weights[-left:] *= batch_size / left
+    weights = np.concatenate([weights, np.zeros(missing, np.float32)])
+    return *(np.concatenate([array, array[:missing]]) for array in (rows, targets)), weights
 
 
 def _in_batches(rows, targets, weights, batch_size, parallel):

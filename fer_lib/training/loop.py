@@ -20,21 +20,12 @@ from fer_lib.models.classifier import set_trainable
 from fer_lib.training import checkpoints
 from fer_lib.training.feed import Feed
 from fer_lib.training.mixing import MIXING
-from fer_lib.training.optimizers import (
-    OPTIMIZERS,
-    SCHEDULES,
-    build_optimizer,
-    plateau,
-    rate_factors,
-)
+from fer_lib.training.optimizers import OPTIMIZERS, SCHEDULES, build_optimizer, plateau
 from fer_lib.training.targets import (
     CLASS_WEIGHTS,
-    LOSSES,
-    SAMPLING,
     class_weights,
-    drawing_chances,
     first_accuracy,
-    joint_loss,
+    joint_crossentropy,
     smooth,
 )
 
@@ -70,14 +61,10 @@ def fit(
     optimizer="adamw",
     schedule="cosine",
     weight_decay=1e-4,
-    layer_decay=1.0,
     ema=0.0,
-    loss="crossentropy",
     label_smoothing=0.0,
     class_weight=None,
-    sampling=None,
     auxiliary=None,
-    auxiliary_weight=1.0,
     augmentation="none",
     mixing=None,
     mixing_alpha=0.2,
@@ -101,17 +88,12 @@ def fit(
         optimizer: Key of `OPTIMIZERS`.
         schedule: Key of `SCHEDULES`, run once per stage.
         weight_decay: Decoupled weight decay (not with `"adam"`).
-        layer_decay: Factor of the learning rate for each step down; see
-            `optimizers.rate_factors`.
         ema: Momentum of the weights' moving average, or 0. The averages are what is validated,
             saved and handed on to the next stage.
-        loss: Key of `targets.LOSSES`, for training; `val_loss` is the cross-entropy in any case.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
         class_weight: `None`, or `"balanced"` to weigh each class by the inverse of its frequency.
-        sampling: `None`, or `"balanced"` to draw faces so that classes are equally likely.
         auxiliary: Other targets of the training faces, `float32` `(n, k)`, rows summing to 1 or
             to 0 (unknown): a second output learns them beside the first. The model is without it.
-        auxiliary_weight: What the second output's loss is multiplied by.
         augmentation: Key of `AUGMENTATIONS`.
         mixing: Key of `mixing.MIXING`, or `None`. Faces are mixed before they are augmented, and
             `accuracy` is that on mixed ones.
@@ -128,7 +110,9 @@ def fit(
 
     Returns:
         `pandas.DataFrame`, one row an epoch: `epoch` (from 1), `stage, loss, accuracy, val_loss,
-        val_accuracy, val_macro_f1, learning_rate, seconds`.
+        val_accuracy, val_macro_f1, learning_rate, compile_seconds, seconds`. `compile_seconds` are
+        those until the first step of a stage was done, nearly all spent on compiling it; 0 in
+        later epochs.
 
     Raises:
         ValueError: If a name is unknown or the loss stops being a number.
@@ -136,10 +120,8 @@ def fit(
     lookup(MONITORS, monitor, "monitor")
     lookup(CACHE, cache, "cache mode")
     lookup(CLASS_WEIGHTS, class_weight, "class_weight")
-    lookup(SAMPLING, sampling, "sampling")
     lookup((None, *MIXING), mixing, "mixing")
     lookup(OPTIMIZERS, optimizer, "optimizer")
-    make_loss = lookup(LOSSES, loss, "loss")
     make_schedule = lookup(SCHEDULES, schedule, "schedule")
     folder, classes = Path(folder), train[1].shape[1]
     if auxiliary is not None:
@@ -149,11 +131,9 @@ def fit(
         checkpoints.load_model(folder, len(history), model)
     steps = math.ceil(len(train[0]) / batch_size)
     weights = class_weights(train[1]) if class_weight == "balanced" else None
-    chances = drawing_chances(train[1]) if sampling == "balanced" else None
     targets = smooth(train[1], label_smoothing) if label_smoothing else train[1]
     if auxiliary is not None:
         targets = np.concatenate([targets, auxiliary], axis=1)
-    factors = rate_factors(model, layer_decay) if layer_decay < 1 else None
     bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
     first = 0
     for stage in stages:
@@ -175,13 +155,13 @@ def fit(
                 parallel=parallel,
             )
             bar.set_description(_COMPILING)
+            compiled = False
             rate = make_schedule(stage.learning_rate, steps * stage.epochs)
-            tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema, factors=factors)
+            tuned = build_optimizer(optimizer, rate, weight_decay, ema=ema)
             if auxiliary is None:
-                feed.compile(tuned, make_loss())
+                feed.compile(tuned, keras.losses.CategoricalCrossentropy())
             else:
-                joint = joint_loss(make_loss(), classes, auxiliary_weight)
-                feed.compile(tuned, joint, first_accuracy(classes))
+                feed.compile(tuned, joint_crossentropy(classes), first_accuracy(classes))
             if len(history) > first:
                 checkpoints.load_optimizer(folder, len(history), feed.trainer)
         while _unfinished(history, first, last, monitor, wait):
@@ -190,9 +170,11 @@ def fit(
                 losses = [row["val_loss"] for row in history[first:]]
                 tuned.learning_rate = plateau(stage.learning_rate, losses)
             row = {"epoch": epoch + 1, "stage": stage.name}
-            row |= _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances)
-            row |= _validate(feed, validation[1])
+            logs, first_step = _train_epoch(feed, targets, weights, epoch, batch_size, bar)
+            row |= logs | _validate(feed, validation[1])
             row["learning_rate"] = float(keras.ops.convert_to_numpy(tuned.learning_rate))
+            row["compile_seconds"] = 0.0 if compiled else round(first_step, 2)
+            compiled = True
             row["seconds"] = round(time.perf_counter() - started, 2)
             started = time.perf_counter()
             history.append(row)
@@ -233,17 +215,19 @@ def _unfinished(history, first, last, monitor, patience):
     return not (patience and rows and len(rows) - best_epoch(rows, monitor) >= patience)
 
 
-def _train_epoch(feed, targets, weights, epoch, batch_size, bar, chances):
-    before = bar.n
+def _train_epoch(feed, targets, weights, epoch, batch_size, bar):
+    """Train an epoch; return its means and the seconds until its first step was done."""
+    before, started, reached = bar.n, time.perf_counter(), []
 
     def show(done):
+        reached.append(time.perf_counter())
         bar.set_description("training", refresh=False)
         bar.update(before + done - bar.n)
 
-    logs = feed.train_epoch(targets, weights, epoch, batch_size, on_steps=show, chances=chances)
+    logs = feed.train_epoch(targets, weights, epoch, batch_size, on_steps=show)
     if not math.isfinite(logs["loss"]):
         raise ValueError(f"The loss is {logs['loss']} in epoch {epoch + 1}: lower learning_rate.")
-    return logs
+    return logs, reached[0] - started
 
 
 def _validate(feed, targets):

@@ -1,4 +1,4 @@
-"""Optimizers and learning rates: by name, with rates that fall by depth and averaged weights.
+"""Optimizers and learning rates: by name, and averages of the weights.
 
 To add one: an entry in `OPTIMIZERS` or `SCHEDULES`.
 """
@@ -9,7 +9,6 @@ import keras
 from keras import ops
 
 from fer_lib.choices import lookup
-from fer_lib.models.classifier import backbone_layers
 
 OPTIMIZERS = {
     "adamw": (keras.optimizers.AdamW, {}),
@@ -84,32 +83,7 @@ def plateau(rate, losses, *, factor=0.5, patience=3, min_delta=1e-4):
     return rate
 
 
-def rate_factors(model, decay):
-    """Return what each weight's learning rate is multiplied by: less, the nearer to the pixels.
-
-    Discriminative fine-tuning (Howard and Ruder 2018, arXiv:1801.06146, section 3.2), known as
-    layer-wise learning-rate decay (Bao et al. 2022, arXiv:2106.08254). A step down is taken where
-    the map gets larger, as these networks have one group of layers per size: the head has factor
-    1, the layers of the smallest map `decay`, those of the next larger one `decay ** 2`.
-
-    Args:
-        model: A classifier of `classifier.build_classifier`.
-        decay: Factor of one step, in (0, 1].
-
-    Returns:
-        Dict from the weight's `path` to its factor.
-    """
-    body = {layer.name for layer in backbone_layers(model)}
-    factors, steps, side = {}, 0, 0
-    for layer in reversed(model.layers):
-        # A layer in a side branch (squeeze-and-excitation) belongs to the map that it weighs.
-        if layer.name in body and layer.weights and layer.output.shape[1] > side:
-            steps, side = steps + 1, layer.output.shape[1]
-        factors |= {weight.path: decay**steps for weight in layer.weights}
-    return factors
-
-
-def build_optimizer(name, rate, weight_decay=0.0, *, ema=0.0, factors=None):
+def build_optimizer(name, rate, weight_decay=0.0, *, ema=0.0):
     """Build an optimizer.
 
     Args:
@@ -119,47 +93,30 @@ def build_optimizer(name, rate, weight_decay=0.0, *, ema=0.0, factors=None):
             normalisation scales and shifts by keep their size.
         ema: Momentum of the weights' exponential moving average, or 0 for none; see
             `exchange_averages`.
-        factors: Dict of `rate_factors`, or `None` for one rate.
 
     Raises:
         ValueError: If the name is unknown.
     """
     kind, options = lookup(OPTIMIZERS, name, "optimizer")
     options = {"weight_decay": weight_decay} | options
-    if not ema and factors is None:
-        return _sparing(kind(rate, **options))
     if ema:
         options |= {"use_ema": True, "ema_momentum": ema}
-    optimizer = type(f"Tuned{kind.__name__}", (_Tuned, kind), {})(rate, **options)
-    optimizer.factors = factors or {}
-    return _sparing(optimizer)
-
-
-def _sparing(optimizer):
-    """Spare biases, scales and shifts from weight decay."""
+        kind = type(f"Averaging{kind.__name__}", (_Averaging, kind), {})
+    optimizer = kind(rate, **options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
-class _Tuned:
-    """What `build_optimizer` adds to one of Keras's optimizers."""
+class _Averaging:
+    """One of Keras's optimizers whose averages of the weights can be exchanged with them."""
 
     def build(self, variables):
         """Create the state, with each average at the weight's own value."""
         if self.built:
             return
         super().build(variables)
-        self.scales = tuple(self.factors.get(variable.path, 1.0) for variable in variables)
-        if self.use_ema:
-            for variable, average in zip(
-                variables, self._model_variables_moving_average, strict=True
-            ):
-                average.assign(variable)
-
-    def update_step(self, gradient, variable, learning_rate):
-        """Take one step of one weight, at its own rate: Adam would undo a scaled gradient."""
-        scale = self.scales[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * scale)
+        for variable, average in zip(variables, self._model_variables_moving_average, strict=True):
+            average.assign(variable)
 
     def finalize_variable_values(self, variables):
         """Keep the weights: Keras would put the averages in their place at the end of `fit`."""

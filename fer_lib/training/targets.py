@@ -6,13 +6,6 @@ import numpy as np
 from fer_lib.evaluation import calibration
 
 CLASS_WEIGHTS = (None, "balanced")
-SAMPLING = (None, "balanced")
-
-# Focal: Lin et al. 2017, arXiv:1708.02002, equation 5, with alpha 0.25 and gamma 2.
-LOSSES = {
-    "crossentropy": keras.losses.CategoricalCrossentropy,
-    "focal": keras.losses.CategoricalFocalCrossentropy,
-}
 
 
 def class_weights(targets):
@@ -29,19 +22,6 @@ def class_weights(targets):
     counts = targets.sum(axis=0)
     per_class = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0)
     return (targets @ per_class).astype(np.float32)
-
-
-def drawing_chances(targets):
-    """Return the probability of each face at which every class that occurs is equally likely.
-
-    Args:
-        targets: `float32` `(n, classes)`, rows summing to 1.
-
-    Returns:
-        `float64` `(n,)`, summing to 1.
-    """
-    weights = class_weights(targets).astype(np.float64)
-    return weights / weights.sum()
 
 
 def smooth(targets, share):
@@ -85,19 +65,17 @@ def align(targets, ids, wanted):
     return np.where(found[:, None] >= 0, targets[found], 0).astype(np.float32)
 
 
-def joint_loss(loss, classes, weight):
-    """Return the loss of a model with two outputs side by side.
+def joint_crossentropy(classes):
+    """Return the loss of a model with two outputs side by side: the sum of theirs.
 
     Args:
-        loss: A Keras loss, of the first `classes` columns.
         classes: Columns of the first output; the others are the second's.
-        weight: What the second output's cross-entropy is multiplied by.
     """
     crossentropy = keras.losses.CategoricalCrossentropy()
 
     def joint(targets, answers):
-        first = loss(targets[:, :classes], answers[:, :classes])
-        return first + weight * crossentropy(targets[:, classes:], answers[:, classes:])
+        first = crossentropy(targets[:, :classes], answers[:, :classes])
+        return first + crossentropy(targets[:, classes:], answers[:, classes:])
 
     return joint
 
@@ -112,8 +90,8 @@ def first_accuracy(classes):
     return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
 
 
-def distill(targets, probabilities, *, weight, temperature):
-    """Mix what teachers answer into the targets: knowledge distillation.
+def distill(targets, probabilities, *, temperature):
+    """Make half of each target what teachers answer: knowledge distillation.
 
     Hinton et al. 2015, arXiv:1503.02531, whose two losses are one here, since the cross-entropy
     is linear in its target. The student's own temperature stays 1.
@@ -121,11 +99,10 @@ def distill(targets, probabilities, *, weight, temperature):
     Args:
         targets: `float32` `(n, classes)`, rows summing to 1.
         probabilities: The teachers' mean answer, `(n, classes)`, columns in the same order.
-        weight: Share of the teachers, in [0, 1].
         temperature: Of the teachers' answer; above 1 makes it more even.
 
     Returns:
         `float32` `(n, classes)`, rows summing to 1.
     """
     softened = calibration.apply_temperature(probabilities, temperature).astype(np.float32)
-    return np.float32(1 - weight) * targets + np.float32(weight) * softened
+    return (targets + softened) / np.float32(2)

@@ -10,6 +10,7 @@ video_copy       marked copies with the sound
 people           a row per person; changes from a neutral beginning
 webcam           show_webcam: a live window
 page             serve: a local web page
+web_page         write_web_page: a folder that a browser alone computes
 own_origin       a guard before a local server
 detection        detect and crop_faces: where faces are
 yunet            the file and the network of YuNet, the detector

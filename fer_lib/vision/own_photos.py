@@ -3,7 +3,6 @@
 Every face is told why it was added or left out, and none is a copy of a face that is scored on.
 """
 
-import csv
 import functools
 import textwrap
 import warnings
@@ -16,6 +15,8 @@ from fer_lib.data import duplicates
 from fer_lib.data.exploration import sharpness
 from fer_lib.data.faces import Faces
 from fer_lib.data.readers import archives, path_tables
+from fer_lib.data.readers import labels as reading
+from fer_lib.data.readers.image_files import Entry
 from fer_lib.data.readers.names import SPLIT_WORDS
 from fer_lib.screen import progress
 from fer_lib.vision import detection, pictures
@@ -33,7 +34,7 @@ COLUMNS = "photo face emotion width height sharpness verdict reason outlier crop
 
 
 def add_faces(
-    folder, data, *, detector="auto", min_side=MIN_SIDE, embed="auto", drop_folders=(), name=None
+    folder, data, *, detector="auto", min_side=MIN_SIDE, embed="auto", drop=(), name=None
 ):
     """Take the faces of labelled photographs that training may be extended by.
 
@@ -51,7 +52,7 @@ def add_faces(
             copies are found that were cut out differently, and outliers of their class listed;
             `"auto"` for ResNet-50 where its ImageNet weights can be had, else MobileNetV2;
             `None` for pixels alone.
-        drop_folders: Names of folders or labels that stand for no emotion, to leave out.
+        drop: Names of folders or labels to leave out, as a sequence or joined by commas.
         name: What the faces are called. Defaults to the folder's name.
 
     Returns:
@@ -74,7 +75,7 @@ def add_faces(
     embed, least, notice = _embedding() if embed == "auto" else (embed, SIMILARITY, "")
     size = train.images.shape[1]
     rows, crops = [], [np.empty((0, size, size), np.uint8)]
-    photographs, faults = _labelled(folder, drop_folders)
+    photographs, faults = _labelled(folder, drop)
     for photo, emotion in photographs:
         found, crop = _faces_of(folder, photo, emotion, train.label_set, detector, min_side, size)
         rows += found
@@ -187,52 +188,39 @@ def _embedding():
     return embed, least, words.format(f"MobileNetV2 ({found})")
 
 
-def _labelled(source, drop_folders):
+def _labelled(source, drop):
     """Return `(photo, emotion or None where dropped)` of a folder or a table, and faults."""
-    dropped = {name.lower() for name in drop_folders}
-    pairs, faults = (_of_table(source), []) if source.is_file() else _of_folders(source)
-    if not pairs:
+    labels, faults = reading.understood(drop=drop), []
+    if source.is_file():
+        entries = path_tables.entries_of(source, labels)
+    else:
+        entries, faults = _of_folders(source, labels)
+    if not entries:
         raise ValueError(f"{source} must hold photographs in folders named after emotions.")
-    labels = {label for _, label in pairs if label.lower() not in dropped}
-    known = {label: emotions.canonical(label) for label in sorted(labels)}
-    labelled = [(photo, known.get(label)) for photo, label in pairs]
+    for entry in entries:
+        if entry.label and not entry.emotion and not entry.fault.startswith(reading.LEFT_OUT):
+            raise ValueError(f"{source}: {entry.where or entry.name}: {entry.fault}.")
+    labelled = [(entry.name, entry.emotion) for entry in entries if entry.name]
+    faults += [f"{entry.where}: {entry.fault}" for entry in entries if not entry.name]
     return progress(labelled, "photographs"), faults
 
 
-def _of_folders(folder):
+def _of_folders(folder, labels):
     if not folder.is_dir():
         raise ValueError(f"{folder} must be a folder or a CSV file of path,label.")
     names, faults = archives.walk(folder)
     names = sorted(name for name in names if name.lower().endswith(pictures.SUFFIXES))
-    pairs = [(name, Path(name).parent.name) for name in names]
-    outside = [name for name, label in pairs if label.lower() in ("", *SPLIT_WORDS)]
+    outside = [n for n in names if Path(n).parent.name.lower() in ("", *SPLIT_WORDS)]
     if outside:
         raise ValueError(
             f"{folder}: {outside[0]} lies in no folder named after an emotion "
             f"({len(outside)} such photographs)."
         )
-    return pairs, faults
-
-
-def _of_table(path):
-    if not path_tables.is_path_table(path):
-        raise ValueError(f"{path} must name a path and a label column in its first line.")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = list(csv.reader(file, skipinitialspace=True))
-    header = [name.strip().lower().replace(" ", "").replace("_", "") for name in lines[0]]
-    places = [
-        next(p for p, name in enumerate(header) if name in path_tables.COLUMNS[column])
-        for column in ("path", "label")
-    ]
-    pairs = []
-    for number, line in enumerate(filter(None, lines[1:]), start=1):
-        if len(line) != len(header):
-            raise ValueError(f"{path}: row {number} has {len(line)} fields, not {len(header)}.")
-        photo, label = (line[place].strip() for place in places)
-        if "\0" in photo or not archives.lies_in(path.parent / photo, path.parent):
-            raise ValueError(f"{path}: row {number} names {photo!r}, outside of the CSV's folder.")
-        pairs.append((photo, label))
-    return pairs
+    entries = []
+    for name in names:
+        emotion, fault = labels.tell(label := Path(name).parent.name)
+        entries.append(Entry(name, emotion, fault=fault, label=label))
+    return entries, faults
 
 
 def _faces_of(folder, photo, emotion, label_set, detector, min_side, size):

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from fer_lib import storage
-from fer_lib.inference.honest_use import MEANING, RESTRICTIONS, describe_errors
-from fer_lib.inference.predictor import PREDICTORS, load_predictor, sidecar
+from fer_lib.inference.honest_use import MEANING, RESTRICTIONS, describe_errors, read_scores
+from fer_lib.inference.predictor import load_predictor
 from fer_lib.vision import detection, episodes, face_table, photos
 from fer_lib.vision.own_origin import OwnOrigin
 from fer_lib.vision.recogniser import Recogniser
@@ -145,23 +145,6 @@ def serve(model, *, show=lambda text: None, **options):
             threading.Event().wait(1)
 
 
-def read_scores(model):
-    """Return the scores of a run's folder, of a file in one or of a shipped model.
-
-    Args:
-        model: What `load_predictor` takes.
-
-    Returns:
-        Dict with `test_name` and `test`, or `None` where the scores are not known.
-    """
-    path = Path(PREDICTORS.get(model, model))
-    folder = path if path.is_dir() else path.parent
-    for file in (sidecar(path), folder / "scores.json"):
-        if file.is_file() and "test" in (scores := storage.read_json(file)):
-            return scores
-    return None
-
-
 def look_at_photo(path, predictor, folder, detector="auto"):
     """Look at a photo as `photos.recognise` does, with files to show and to keep.
 
@@ -241,7 +224,7 @@ def _video_tab(gradio, predictor, detector):
             raise _refusal(gradio, str(error).replace(str(path), Path(path).name)) from None
         figure = plots.timeline_figure(*episodes.lanes(table))
         found = episodes.episodes(table, min_seconds=episodes.SHORTEST).round(2)
-        first = [name for name in ("emotion", "face", "start", "end") if name in found]
+        first = ["emotion", "face", "onset", "offset"]
         shown = found[[*first, *(name for name in found if name not in (*first, "source"))]]
         return figure, shown, str(made["annotated"]), str(made["out"])
 
@@ -250,7 +233,7 @@ def _video_tab(gradio, predictor, detector):
         marked = gradio.Video(label="Faces", interactive=False, height=300)
     figure = gradio.Plot(show_label=False)
     table = gradio.Dataframe(
-        headers=["emotion", "face", "start", "end"],
+        headers=["emotion", "face", "onset", "offset"],
         label="Episodes of 0.2 seconds or more",
         interactive=False,
     )

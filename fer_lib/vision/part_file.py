@@ -1,11 +1,13 @@
 """A table that grows on the disk while it is made, and goes on where a killed run left it."""
 
+import contextlib
 import csv
 import io
 import json
 import os
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 from fer_lib import storage
@@ -22,6 +24,9 @@ class PartFile:
     it is certain and holds the state at that place. It is there first and removed last, so that a
     part without it was made by somebody else. Whoever opens a part must hold the lock of the table
     (`storage.locked`).
+
+    `complete` is whether the part holds all rows and its files were being written when the one
+    before ended: they may be there, and are to be written again.
 
     Args:
         path: Of the table that is made.
@@ -40,6 +45,7 @@ class PartFile:
         self.columns, self.label_set = list(self.kinds), tuple(label_set)
         # As it will come back from the file: lists for tuples.
         self.call, self.state, self._place = json.loads(json.dumps(call)), None, 0
+        self._check, self.complete = 0, False
         storage.remove_remains(self.state_path)
         if self.state_path.exists():
             self._take_up(_read(self.state_path))
@@ -52,7 +58,8 @@ class PartFile:
         if not self._place:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._write_state()
-            self.path.write_bytes(b"")
+            with storage.naming(self.path):
+                self.path.write_bytes(b"")
         # Not to append: such a file would tell its old end, not the place that it is cut to.
         self._file = open(self.path, "r+b")
         self._file.truncate(self._place)
@@ -71,11 +78,15 @@ class PartFile:
                 f"same call to go on with it, or delete it and {self.state_path.name}."
             )
         self.state, self._place = saved["state"], saved["place"]
-        if self._place and (not self.path.exists() or self.path.stat().st_size < self._place):
-            raise ValueError(
-                f"{self.path} is shorter than it was when it was saved: delete it and "
-                f"{self.state_path.name}, and start anew."
-            )
+        self.complete = saved.get("complete", False)
+        if not self._place:
+            return
+        anew = f"delete it and {self.state_path.name}, and start anew."
+        if not self.path.exists() or self.path.stat().st_size < self._place:
+            raise ValueError(f"{self.path} is shorter than it was when it was saved: {anew}")
+        self._check = _checksum(self.path, self._place)
+        if self._check != saved.get("checksum", self._check):
+            raise ValueError(f"{self.path} is not what was saved (its checksum differs): {anew}")
 
     def append(self, rows, state):
         """Add rows (dicts by column) and the state after them."""
@@ -86,20 +97,30 @@ class PartFile:
 
     def save(self):
         """Make certain that what was appended survives a kill."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with storage.naming(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._write_state()
         self._saved_at = time.monotonic()
+
+    def finish(self):
+        """Say that all rows are there, before the files that are made of them are written."""
+        self.complete = True
+        self.save()
 
     def close(self):
         """Save and close; the part stays."""
         if not self._file.closed:
-            with self._file:
+            with storage.naming(self.path), self._file:
                 self.save()
 
     def remove(self):
         """Delete the part, as its table is written."""
         self._file.close()
+        # Killed between the two, it begins anew.
+        self._place, self._pending = 0, None
+        with contextlib.suppress(OSError):
+            self._write_state()
         self.path.unlink(missing_ok=True)
         self.state_path.unlink(missing_ok=True)
 
@@ -138,13 +159,17 @@ class PartFile:
 
     def _write_state(self):
         saved = {_MARK: 1, "call": self.call, "place": self._place, "state": self._pending}
+        saved |= {"checksum": self._check, "complete": self.complete}
         with storage.replacing(self.state_path) as temporary:
             temporary.write_text(json.dumps(saved), encoding="utf-8")
 
     def _write(self, rows):
         text = io.StringIO(newline="")
         csv.DictWriter(text, self.columns, lineterminator="\n").writerows(map(_no_nan, rows))
-        self._file.write(text.getvalue().encode("utf-8"))
+        data = text.getvalue().encode("utf-8")
+        with storage.naming(self.path):
+            self._file.write(data)
+        self._check = zlib.crc32(data, self._check)
 
     def _typed(self, row):
         whole = ("frame", "face", "x", "y", "width", "height")
@@ -158,6 +183,35 @@ def part_names(path):
     `faces.csv.part.csv` and `faces.csv.part.json`."""
     path = Path(path)
     return path.with_name(f"{path.name}.part.csv"), path.with_name(f"{path.name}.part.json")
+
+
+def model_identity(predictor):
+    """Return what a predictor is known by, to go on with its answers another time."""
+    path = getattr(predictor, "path", None)
+    known = storage.file_hash(path) if path is not None else type(predictor).__name__
+    return [known, list(predictor.label_set)]
+
+
+def left_complete(path):
+    """Return whether the one before ended while it wrote the files of all its rows.
+
+    Args:
+        path: Of the table that is made.
+    """
+    state = part_names(path)[1]
+    try:
+        return state.exists() and _read(state).get("complete", False)
+    except FileExistsError:  # not ours
+        return False
+
+
+def _checksum(path, end):
+    """Return the CRC-32 of a file's bytes up to a place."""
+    check = 0
+    with open(path, "rb") as file:
+        while end > 0 and (data := file.read(min(end, 1 << 20))):
+            check, end = zlib.crc32(data, check), end - len(data)
+    return check
 
 
 def _read(path):

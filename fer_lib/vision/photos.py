@@ -25,7 +25,7 @@ from fer_lib.vision.face_table import (
     faces_table,
     save_table,
 )
-from fer_lib.vision.part_file import PartFile
+from fer_lib.vision.part_file import PartFile, left_complete, model_identity
 
 if TYPE_CHECKING:
     import pandas
@@ -94,7 +94,7 @@ def recognise(
     if not 0 <= unsure_below <= 1:
         raise ValueError(f"unsure_below must be between 0 and 1; got {unsure_below}.")
     if out is not None:
-        check_table_path(out, overwrite=overwrite)
+        check_table_path(out, overwrite=overwrite or left_complete(out))
     photos = pictures.photos(source)
     copies = None if annotated is None else _Copies(Path(annotated), photos)
     detector, notice = detection.resolve_auto(detector)
@@ -105,9 +105,13 @@ def recognise(
         warnings.warn(notice, stacklevel=2)
     predictor = _predictor(model)
     way = _Way(searched, getattr(predictor, "face_size", 48), largest, copies is not None)
-    call = searched | {"photos": _digest(photos), "model": repr(predictor), "largest": largest}
-    call |= {"unsure_below": unsure_below}
-    with _rows_kept(out, predictor.label_set, call, len(photos)) as rows:
+    call = searched | {"photos": _digest(photos), "model": model_identity(predictor)}
+    call |= {"largest": largest, "unsure_below": unsure_below}
+    call |= {"annotated": None if annotated is None else os.path.abspath(annotated)}
+    with contextlib.ExitStack() as stack:
+        if copies is not None:
+            stack.enter_context(storage.locked(os.path.abspath(annotated)))
+        rows = stack.enter_context(_rows_kept(out, predictor.label_set, call, len(photos)))
         if copies is not None:
             copies.begin()
         start = rows.done
@@ -116,11 +120,13 @@ def recognise(
             if copies is not None and seen.picture is not None:
                 copies.write(number, annotate(seen.picture.pixels, _reduced(new, seen.picture)))
             rows.add(new, not seen.fault)
-        if copies is not None:
-            copies.end()
         table = rows.table()
         if out is not None:
-            save_table(table, out, overwrite=overwrite)
+            check_table_path(out, overwrite=overwrite or rows.part.complete)
+            rows.part.finish()
+            save_table(table, out, overwrite=True)
+        if copies is not None:
+            copies.end()
     table.attrs["read"] = rows.read
     return table
 
@@ -267,8 +273,13 @@ def _shipped(name):
 
 
 def _digest(photos):
-    names = "\n".join(photo.name for photo in photos)
-    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+    lines = []
+    for photo in photos:
+        with contextlib.suppress(OSError, ValueError):  # an address, or nothing there
+            stat = os.stat(photo.name)
+            lines.append(f"{stat.st_size} {stat.st_mtime_ns}")
+        lines.append(photo.name)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @contextlib.contextmanager
@@ -298,21 +309,21 @@ def _rows_kept(out, label_set, call, total):
 
 class _Rows:
     def __init__(self, part, label_set):
-        self._part, self._label_set, self._rows = part, label_set, []
+        self.part, self._label_set, self._rows = part, label_set, []
         state = (part and part.state) or {"done": 0, "read": 0}
         self.done, self.read = state["done"], state["read"]
 
     def add(self, rows, read):
         self.done, self.read = self.done + 1, self.read + read
-        if self._part is None:
+        if self.part is None:
             self._rows += rows
         else:
-            self._part.append(rows, {"done": self.done, "read": self.read})
+            self.part.append(rows, {"done": self.done, "read": self.read})
 
     def table(self):
-        if self._part is None:
+        if self.part is None:
             return faces_table(self._rows, self._label_set)
-        return self._part.table()
+        return self.part.table()
 
 
 class _Copies:
@@ -328,7 +339,8 @@ class _Copies:
                 name = f"{stem}-{number}.jpg"
             taken.add(name.lower())
             self._names.append(name)
-        there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        listed = os.listdir(folder) if os.path.isdir(folder) else []
+        there = {name for name in listed if not storage.is_temporary(name)}
         ours = set(storage.read_json(folder / _UNFINISHED)) if _UNFINISHED in there else set()
         if (os.path.lexists(folder) and not os.path.isdir(folder)) or there - ours - {_UNFINISHED}:
             raise FileExistsError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_lib import storage
 from fer_lib.vision import drawing, episodes, face_table, people, threads, video_copy, video_files
-from fer_lib.vision.part_file import PartFile
+from fer_lib.vision.part_file import PartFile, left_complete, model_identity
 from fer_lib.vision.recogniser import SEARCH_EVERY, Recogniser
 from fer_lib.vision.video_places import check_free, find_files, find_videos
 
@@ -102,8 +102,9 @@ def predict_video(
     with contextlib.ExitStack() as stack:
         for path in filter(None, [*tables, *places.values()]):
             stack.enter_context(storage.locked(os.path.abspath(path)))
-        if not overwrite:
-            check_free([*tables, *files["timeline"], *files["elan"]])
+        written = [*tables, *files["timeline"], *files["elan"]]
+        if not overwrite and not (out is not None and left_complete(out)):
+            check_free(written)
         if not hasattr(predictor, "predict"):
             from fer_lib.inference.predictor import load_predictor
 
@@ -115,7 +116,7 @@ def predict_video(
             warnings.warn(recogniser.notice, stacklevel=2)
         call = {
             "source": [video_files.identity(video) for video in videos],
-            "model": _model_identity(predictor),
+            "model": model_identity(predictor),
             "detector": recogniser.detector,
             "every": every,
             "start": start,
@@ -143,6 +144,9 @@ def predict_video(
             ) from None
         table = part.table()
         table.attrs |= job.counts()
+        if not overwrite and not part.complete:
+            check_free(written)
+        part.finish()
         if baseline is not None:
             name = neutral and video_files.name_of(neutral)
             span = (0, math.inf) if neutral else baseline
@@ -154,9 +158,9 @@ def predict_video(
             if text:
                 episodes.save_elan(own, text)
         if summary is not None:
-            face_table.save_table(people.per_person(table), summary, overwrite=overwrite)
+            face_table.save_table(people.per_person(table), summary, overwrite=True)
         if out is not None:
-            face_table.save_table(table, out, overwrite=overwrite)
+            face_table.save_table(table, out, overwrite=True)
         part.remove()
     _warn_of_loss(table.attrs)
     return table
@@ -292,12 +296,6 @@ def _expected(video, every, start, end):
     if end is not None:
         length = min(length or 1 << 60, round(end * video.rate))
     return None if length is None else max(0, -(-(length - round(start * video.rate)) // every))
-
-
-def _model_identity(predictor):
-    path = getattr(predictor, "path", None)
-    known = storage.file_hash(path) if path is not None else type(predictor).__name__
-    return [known, list(predictor.label_set)]
 
 
 def _save_timeline(table, path):

@@ -34,7 +34,7 @@ class Copy:
 
     def __init__(self, path, video, start=0.0):
         av = pyav()
-        self.path, self.video, self.start = Path(path), video, start + video.origin
+        self.path, self.video, self._from = Path(path), video, start
         self._stack, self._pictures, self._failed = contextlib.ExitStack(), None, True
         storage.remove_remains(self.path)
         part = self._stack.enter_context(self._part())
@@ -44,6 +44,11 @@ class Copy:
         self._sound, self._voice = None, None
         if video.sound is not None:
             self._open_sound()
+
+    @property
+    def start(self):
+        """Time stamp in the video, in seconds, that is the copy's 0."""
+        return self._from + self.video.origin
 
     def write(self, frame, image):
         """Add the picture (`uint8` RGB, or `None`) that stands for a `Frame`, and its sound."""

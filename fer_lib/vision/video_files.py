@@ -14,6 +14,10 @@ _TROUBLE = 32  # packets after an error within which a picture that does not com
 _TRIES = 100  # damaged packets in a row after which the file counts as ended
 _MISSING = 0.5  # seconds that may lack at the end: containers round the times that they promise
 _WAIT = (20.0, 20.0)  # seconds to open a stream, and for its next packet
+# What FFmpeg would take for a video in a file and is none: lists of other files and addresses,
+# which would be opened, and devices.
+_LISTS = {"applehttp", "concat", "concatf", "dash", "hls", "image2", "imf", "lavfi", "rtp", "rtsp"}
+_LISTS |= {"sap", "sdp", "tty", "vobsub", "webm_dash_manifest"}
 
 
 @dataclasses.dataclass
@@ -57,10 +61,14 @@ class Video:
         stream = is_address(source)
         if not stream:
             _check_file(source)
-        network = {"rtsp_transport": "tcp"} if self.address.startswith("rtsp") else {}
+        if stream:
+            options = {"rtsp_transport": "tcp"} if self.address.startswith("rtsp") else {}
+        else:
+            known = ",".join(sorted(av.formats_available - _LISTS))
+            options = {"protocol_whitelist": "file", "format_whitelist": known}
         try:
             self.container = av.open(
-                self.address, options=network, timeout=_WAIT if stream else None
+                self.address, options=options, timeout=_WAIT if stream else None
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = error.strerror if stream and getattr(error, "strerror", "") else ""
@@ -118,6 +126,8 @@ class Video:
         number = first = self._seek(start) if start else 0
         sound = []
         for stamp, frame in self._decoded(sound):
+            if self.live and not number:  # a stream may begin before the time that it promises
+                self.origin = min(self.origin, stamp)
             seconds = stamp - self.origin
             if seconds < start - 1e-6:
                 number += not self._sought

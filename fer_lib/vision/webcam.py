@@ -124,9 +124,8 @@ class Session:
         from PIL import Image
 
         path = self._new("snapshot", ".png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb") as file:
-            Image.fromarray(picture).save(file, "PNG")
+        with storage.replacing(path) as temporary:
+            Image.fromarray(picture).save(temporary, "PNG")
         self.written.append(path)
 
     def _toggle_mirror(self, picture):

@@ -138,7 +138,7 @@ def open_yunet():
     options.log_severity_level = 3  # it warns of sizes other than the file's own
     try:
         session = onnxruntime.InferenceSession(
-            _of_any_size(content), options, providers=["CPUExecutionProvider"]
+            of_any_size(content), options, providers=["CPUExecutionProvider"]
         )
         names = [f"{kind}_{step}" for step in (8, 16, 32) for kind in ("cls", "obj", "bbox", "kps")]
         if not set(names) <= {output.name for output in session.get_outputs()}:
@@ -158,11 +158,13 @@ def open_yunet():
     return find
 
 
-def _of_any_size(content):
-    """Return the file with the height and width of its input free.
+def of_any_size(content):
+    """Return YuNet's file with the height and width of its input free.
 
-    In its protobuf a dimension `dim_value: 640` has as many bytes as `dim_param: "h"`.
+    Args:
+        content: The file's `bytes`.
     """
+    # In its protobuf a dimension `dim_value: 640` has as many bytes as `dim_param: "h"`.
     for side in (b"\x80\x05", b"\xc0\x02"):  # 640, and 320 of earlier files
         for name in (b"h", b"w"):
             content = content.replace(b"\x0a\x03\x08" + side, b"\x0a\x03\x12\x01" + name, 1)

@@ -99,3 +99,12 @@ def test_the_audit_runs_the_check():
     one = np.zeros((1, 48, 48), np.uint8)
     finding = chain_checks.inherited_rows(one, one + 1, {"a teacher": one})
     assert finding.status == "fail" and finding.figures == {"a teacher": 1}
+
+
+def test_what_was_learned_before_is_priced():
+    images = np.random.default_rng(0).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    scored, own, theirs = images[:20], images[20:30], np.concatenate([images[:5], images[30:]])
+    right = np.arange(20) < 8  # all five that were learned, and 3 of 15 others
+    finding = chain_checks.inherited_rows(scored, own, {"teacher": theirs}, right=right)
+    assert finding.status == "fail" and finding.figures["teacher"] == 5
+    assert finding.figures["accuracy"] == 0.4 and finding.figures["accuracy without them"] == 0.2

@@ -18,14 +18,13 @@ BENCHMARKS = {
     "synthetic_faces": "drawing synthetic faces",
     "frozen_layers": "frozen layers computed once against model.fit on the whole model",
     "whole_model": "training everything against the plain notebook way",
-    "training_step": "faces and arithmetic of a training step, network by network",
     "determinism": "what deterministic=True costs",
     "memory": "peak memory of loading and starting to train, against the plain notebook way",
     "inference": "exported files against model.predict",
     "photos": "a folder of small photographs against the usual script, where some are at hand",
     "video": "the faces of a video against the usual script, where photographs are at hand",
     "peers": "inference with other projects' models, where they are at hand",
-    "accelerator": "training on a GPU, where there is one",
+    "accelerator": "training steps and whole runs on this machine's device, against its limit",
     "whole_job": "a whole job against the plain notebook recipe",
 }
 COLUMNS = "benchmark case way median unit ratio cpu_ratio goal note".split()
@@ -137,7 +136,18 @@ def main(words=None):
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--json", metavar="FILE", help="also write the rows (.json or .csv)")
     parser.add_argument("--full", action="store_true", help="at the size of the published table")
-    options = parser.parse_args(words)
+    parser.add_argument(
+        "--accelerator",
+        action="store_true",
+        help="only accelerator.py, which is given all other words (--minutes 10, --full, --tiny)",
+    )
+    words = sys.argv[1:] if words is None else words
+    options, more = parser.parse_known_args(words)
+    if options.accelerator:
+        rest = [word for word in words if word != "--accelerator"]
+        return subprocess.call([sys.executable, FOLDER / "accelerator.py", *rest])
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         if options.json:
             check_path(options.json)

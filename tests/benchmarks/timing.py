@@ -96,7 +96,7 @@ def finish(rows, arguments):
     for column in ("ratio", "cpu_ratio"):
         table[column] = table[column].map(lambda v: "" if pd.isna(v) else f"{v:.2f}x")
     table["goal"] = table["goal"].map(lambda v: "" if v is None or pd.isna(v) else f"{v:g}")
-    table["median"] = table["median"].map("{:.4g}".format)
+    table["median"] = table["median"].map("{:.4g}".format, na_action="ignore")
     print(table.to_string(index=False))
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")

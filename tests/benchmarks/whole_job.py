@@ -4,8 +4,8 @@ python tests/benchmarks/whole_job.py [--full] [--json FILE]
 
 The recipe: float64 RGB arrays divided by 255, a frozen MobileNetV2, Flatten, two Dense(128), ten
 epochs of `model.fit` in batches of 32 at 48 px. Ours: ten epochs of the head on features computed
-once from one view of each face (augmentation "none"), and the same with the two dense layers. Each
-is a process of its own, so all imports count. With `--full` on FER-2013, once each, scored on its
+once from one view of each face (augmentation "none"). Each is a process of its own, so all imports
+count. With `--full` on FER-2013, once each, scored on its
 test faces; otherwise on a small set of synthetic faces, whose scores say nothing.
 """
 
@@ -72,7 +72,7 @@ def notebook(dataset, weights):
     return model.evaluate(arrays["test"], labels["test"], verbose=0)[1], len(labels["test"])
 
 
-def ours(dataset, weights, dense=0):
+def ours(dataset, weights):
     """Train and score one experiment of fer_lib; returns accuracy and the number of faces."""
     from fer_lib.experiments import runner
     from fer_lib.experiments.experiment import Experiment
@@ -84,18 +84,13 @@ def ours(dataset, weights, dense=0):
             unfreeze="top",
             augmentation="none",
             epochs=EPOCHS,
-            dense=dense,
             results_dir=folder,
         )
         test = runner.run(this, load(dataset)).scores["test"]
     return test["accuracy"]["value"], test["n"]
 
 
-WAYS = {
-    "plain notebook": notebook,
-    "ours, head of two dense layers": lambda *names: ours(*names, dense=128),
-    "ours": ours,
-}
+WAYS = {"plain notebook": notebook, "ours": ours}
 
 
 def timed(way, dataset, weights):

@@ -13,6 +13,8 @@ from fer_lib import emotions, storage
 from fer_lib.data import catalogue, splits
 from fer_lib.data.datasets import fer2013
 from fer_lib.data.faces import Faces
+from fer_lib.data.readers import sources
+from support.places import write_fer2013_csv
 
 ALL = ("Training", "PublicTest", "PrivateTest")
 
@@ -96,6 +98,15 @@ def test_every_data_set_has_a_card_that_says_what_a_user_must_know(name):
         assert part in text
 
 
+@pytest.mark.parametrize("name", [name for name in catalogue.DATASETS if name != "synthetic"])
+def test_every_data_set_that_is_missing_says_what_to_put_where(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "datasets")) as told:
+        catalogue.load_dataset(name)
+    assert "http" in str(told.value) or "pip install" in str(told.value)
+
+
 def test_describe_counts_what_was_loaded():
     loaded = catalogue.load_dataset("synthetic", train=70, validation=14, test=21)
     text = catalogue.describe("synthetic", loaded)
@@ -115,6 +126,20 @@ def test_an_unknown_name_lists_the_names_and_the_nearest():
 def test_a_path_without_data_is_a_file_not_found_error(tmp_path, as_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         catalogue.load_dataset(as_path(tmp_path / "nowhere.csv"))
+    with pytest.raises(FileNotFoundError, match="nowhere.csv: there is no such file or folder"):
+        catalogue.describe(as_path(tmp_path / "nowhere.csv"))
+
+
+def test_a_folder_is_searched_once_when_a_data_set_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    folder = tmp_path / "datasets" / "fer2013"
+    folder.mkdir(parents=True)
+    write_fer2013_csv(folder / "fer2013.csv")
+    searched, find = [], sources.find_parts
+    monkeypatch.setattr(sources, "find_parts", lambda path: searched.append(path) or find(path))
+    with pytest.warns(UserWarning, match="not the official one"):
+        catalogue.load_dataset("fer2013")
+    assert searched == [folder]
 
 
 # Synthetic

@@ -2,6 +2,7 @@
 
 import io
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -214,3 +215,13 @@ def test_no_damage_of_a_kept_file_s_header_is_an_error(tmp_path):
             path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
             groups = duplicates._load(path, 5)
             assert groups is None or len(groups) == 5
+
+
+def test_memory_stays_at_some_megabytes_beside_the_images(rng):
+    images = rng.integers(0, 256, (6000, 48, 48), np.uint8)
+    tracemalloc.start()
+    duplicates.near_duplicate_pairs(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # As numbers of 8 bytes the images alone are 110 MB: 100,000 of them did not fit.
+    assert peak < 40 << 20

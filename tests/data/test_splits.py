@@ -1,13 +1,16 @@
 """Splits: nothing that belongs together is torn apart, and every class stands on both sides."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib import emotions
-from fer_lib.data import splits
+from fer_lib.data import duplicates, splits
 from fer_lib.data.faces import Faces
+from fer_lib.data.synthetic import make_faces
 
 
 def make(rng, n, *, groups=None, labels=None, copies=0):
@@ -184,6 +187,33 @@ def test_a_class_that_is_there_to_test_but_not_to_train_gives_a_warning(rng):
     images = rng.integers(0, 256, (154, 48, 48), dtype=np.uint8)
     with pytest.warns(UserWarning, match=r"mine test has faces of neutral \(2\), of which .* none"):
         splits.split_by_usage(Faces(images, labels, emotions.FER7, usage=usage), "mine")
+
+
+def test_near_duplicates_are_looked_for_once_where_there_are_no_splits(monkeypatch):
+    faces, counted = make_faces(210, seed=3), []
+
+    def count(images):
+        counted.append(len(images))
+        return duplicates.near_duplicate_groups(images)
+
+    monkeypatch.setattr(splits, "near_duplicate_groups", count)
+    parts = splits.split_by_usage(faces, "faces")
+    assert counted == [210]
+    rest, test = splits.holdout(faces, 0.1, near_duplicates=True)
+    train, validation = splits.holdout(rest, 1 / 9, near_duplicates=True)
+    for split, expected in zip(splits.SPLITS, (train, validation, test), strict=True):
+        assert parts[split].ids.tolist() == expected.ids.tolist()
+
+
+def test_of_very_many_groups_a_large_one_stays_whole_and_the_draw_is_quick(rng):
+    n = 14_000
+    groups = np.where(np.arange(n) < 1_000, 0, np.arange(n))
+    faces = make(rng, n, groups=groups)
+    start = time.process_time()
+    rest, held = splits.holdout(faces, 0.1)
+    assert time.process_time() - start < 5  # folds took 25 seconds
+    assert not set(rest.groups) & set(held.groups) and len(held) == pytest.approx(1_400, abs=20)
+    assert min(held.class_counts().values()) > 180
 
 
 def test_class_count_table_has_a_row_per_class_and_a_column_per_split(rng):

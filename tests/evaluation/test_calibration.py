@@ -100,7 +100,7 @@ def test_a_stored_temperature_is_the_model_s_own(tiny, images, tmp_path):
     from fer_lib.models.classifier import build_classifier
 
     keras.utils.set_random_seed(0)
-    model = build_classifier(tiny, weights=None, dense=4)
+    model = build_classifier(tiny, weights=None)
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([kernel * 3, bias + np.linspace(-1, 1, 7)])
     before = model.predict(images, verbose=0)

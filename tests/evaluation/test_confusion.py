@@ -33,16 +33,31 @@ def test_a_score_holds_the_same_as_its_matrix():
     assert scored["per_class"] == again
 
 
-def test_resamples_without_a_face_of_the_class_do_not_pull_its_interval_to_0():
+def test_a_class_of_few_faces_has_its_scores_and_number_but_no_interval():
     counts = np.array([[700, 90, 0], [80, 400, 0], [0, 0, 3]])
-    of = confusion.per_class(counts, CLASSES)["disgust"]
-    assert of["n"] == 3 and of["f1"] == of["f1_low"] == of["f1_high"] == 1.0
+    per_class = confusion.per_class(counts, CLASSES)
+    of = per_class["disgust"]
+    assert of["n"] == 3 and of["f1"] == of["recall"] == 1.0
+    assert [of[f"{rate}_{end}"] for rate in ("f1", "recall") for end in ("low", "high")] == [
+        None
+    ] * 4
+    assert per_class["happy"]["f1_low"] < per_class["happy"]["f1"]
+    counts[2, 2] = confusion.FEW
+    assert confusion.per_class(counts, CLASSES)["disgust"]["f1_low"] == 1.0
+
+
+def test_resamples_without_a_face_of_the_class_do_not_pull_its_interval_to_0():
+    counts = np.array([[700, 90, 0], [80, 400, 0], [0, 0, 10]])
+    drawn = np.stack([counts, counts, counts]).astype(float)
+    drawn[0, 2, 2] = 0
+    of = confusion.per_class(counts, CLASSES, drawn=drawn)["disgust"]
+    assert of["f1"] == of["f1_low"] == of["f1_high"] == 1.0
     assert of["recall_low"] == of["precision_low"] == 1.0
 
 
 def test_a_class_without_faces_is_0():
-    of = confusion.per_class(np.array([[5, 0], [0, 0]]), ("happy", "sad"))["sad"]
-    assert of["n"] == 0 and all(value == 0 for value in of.values())
+    of = confusion.per_class(np.array([[50, 0], [0, 0]]), ("happy", "sad"))["sad"]
+    assert of["n"] == 0 and not any(of.values()) and of["f1_low"] is None
 
 
 @pytest.mark.parametrize("counts", [[[1, 2]], [[1, 0], [0, 1]], np.zeros((3, 3), int)])

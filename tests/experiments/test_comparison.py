@@ -14,6 +14,7 @@ from fer_lib.experiments.comparison import (
     comparable,
     compare_runs,
     ensemble,
+    latex,
     pooled,
     reliability_of,
     rivals,
@@ -232,3 +233,14 @@ def test_folds_are_scored_together_by_their_people(tmp_path):
     assert spread.accuracy.tolist() == pytest.approx([np.mean(each), np.std(each, ddof=1)])
     with pytest.raises(ValueError, match="A face stands in the test set of two runs"):
         pooled({"a": folds["1"], "b": folds["1"]})
+
+
+def test_a_table_is_latex_without_characters_that_latex_may_not_know():
+    table = pd.DataFrame(
+        {"accuracy − best": ["−0.01 [95 %]", None], "p": [0.04651, None]}, index=["a_b", "c"]
+    )
+    text = latex(table.rename_axis("run"))
+    assert text.startswith("\\begin{tabular}{llr}") and "run" not in text
+    assert r"a\_b & $-$0.01 [95 \%] & 0.04651 \\" in text
+    assert r"c & -- & -- \\" in text
+    assert text.isascii()

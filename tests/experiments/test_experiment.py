@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_lib.data import catalogue
-from fer_lib.experiments import experiment
-from fer_lib.experiments.experiment import Experiment, from_notebook
+from fer_lib.experiments import experiment, values
+from fer_lib.experiments.experiment import Experiment, from_notebook, from_record
 from fer_lib.models import attention, classifier
+from fer_lib.sweeps import grid
 from fer_lib.training import augmentation, devices, loop, mixing
 from support.places import ROOT, write_fer2013_csv
 
@@ -95,10 +96,7 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(name, given):
         ("label_smoothing", 1),
         ("head_epochs", -1),
         ("ema", 1),
-        ("layer_decay", 0),
-        ("layer_decay", 1.1),
         ("mixing_alpha", 0),
-        ("distill_weight", 2),
         ("distill_temperature", 0),
     ],
 )
@@ -122,15 +120,11 @@ def test_every_number_has_a_range():
         ("monitor", "val_f1", "val_macro_f1"),
         ("class_weight", "balance", "balanced"),
         ("augmentation", "standart", "standard"),
-        ("cache", "non", "none"),
         ("mixed_precision", "bfloat", "bfloat16"),
         ("unfreeze", "progresive", "progressive"),
         ("attention", "cbm", "cbam"),
-        ("loss", "crossentropie", "crossentropy"),
-        ("sampling", "balance", "balanced"),
         ("mixing", "mix", "mixup"),
         ("distribute", "dat", "data"),
-        ("device", "gpus", "gpu"),
     ],
 )
 def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest):
@@ -149,14 +143,10 @@ def test_an_unknown_choice_is_refused_with_the_nearest_one(name, given, nearest)
         ("monitor", loop.MONITORS),
         ("class_weight", loop.CLASS_WEIGHTS),
         ("augmentation", augmentation.AUGMENTATIONS),
-        ("cache", loop.CACHE),
         ("unfreeze", ["progressive"]),
         ("attention", attention.ATTENTION),
-        ("loss", loop.LOSSES),
-        ("sampling", loop.SAMPLING),
         ("mixing", mixing.MIXING),
         ("distribute", devices.MODES),
-        ("device", devices.DEVICES),
     ],
 )
 def test_every_choice_of_the_library_is_valid(name, choices):
@@ -169,7 +159,6 @@ def test_every_choice_of_the_library_is_valid(name, choices):
     [
         ({"backbone": "cnn4", "unfreeze": "progressive"}, "cnn4 has none: use unfreeze=.all"),
         ({"backbone": "cnn4", "attention": "se"}, "cnn4 is none: use attention=None"),
-        ({"class_weight": "balanced", "sampling": "balanced"}, "twice: use one of them"),
     ],
 )
 def test_parameters_that_do_not_go_together_are_refused(parameters, message):
@@ -203,14 +192,32 @@ def test_the_name_is_the_same_on_every_machine():
 @pytest.mark.parametrize("path", sorted(ROOT.glob("figures/*/*/experiment.json")), ids=str)
 def test_a_published_run_keeps_its_name(path):
     published = json.loads(path.read_text())
-    assert Experiment(**published).name == path.parent.name
-    assert set(Experiment(**published).identity()) <= set(published) - {"results_dir"}
+    assert from_record(published).name == path.parent.name
+    assert set(from_record(published).identity()) <= set(published) - {"results_dir"}
+
+
+@pytest.mark.parametrize("name", values.RETIRED)
+def test_a_retired_parameter_is_read_at_its_value_alone_and_asked_for_no_more(name):
+    constant = values.RETIRED[name]
+    old = Experiment(epochs=3)
+    assert name not in FIELDS
+    assert from_record(dataclasses.asdict(old) | {name: constant}) == old
+    now = f"now {name} is always {constant!r}"
+    with pytest.raises(ValueError, match=f"{name}=0.7 is of an earlier version.*{now}"):
+        from_record(dataclasses.asdict(old) | {name: 0.7})
+    for ask in (
+        lambda: experiment.from_words([f"{name}=0.7"]),
+        lambda: from_notebook(namespace([f"# Parameters\n{name} = 0.7\n"])),
+        lambda: grid.read_grid([f"{name}=0.7"]),
+    ):
+        with pytest.raises(ValueError, match=f"{name} is no parameter any more: it is always"):
+            ask()
 
 
 def test_a_new_parameter_at_its_default_is_no_part_of_the_identity():
     assert not {"attention", "ema", "deterministic"} & set(Experiment().identity())
     assert Experiment(ema=0.99).identity() == Experiment().identity() | {"ema": 0.99}
-    assert Experiment(**Experiment(ema=0.99).identity()) == Experiment(ema=0.99)
+    assert from_record(Experiment(ema=0.99).identity()) == Experiment(ema=0.99)
 
 
 OTHERS = {
@@ -219,15 +226,10 @@ OTHERS = {
     "train_fraction": 0.5,
     "auxiliary": "ferplus_soft",
     "attention": "se",
-    "layer_decay": 0.5,
     "ema": 0.99,
-    "loss": "focal",
-    "sampling": "balanced",
     "mixing": "mixup",
     "distill_from": "teacher.tflite",
-    "distill_weight": 0.1,
     "distribute": "none",
-    "device": "cpu",
     "deterministic": True,
     "dataset": "synthetic",
     "backbone": "mobilenet",
@@ -238,10 +240,8 @@ OTHERS = {
     "schedule": "constant",
     "class_weight": "balanced",
     "augmentation": "flip",
-    "test_time_augmentation": "flip",
     "monitor": "val_loss",
     "mixed_precision": "none",
-    "cache": "none",
     "dropout": 0.5,
     "label_smoothing": 0.1,
     "image_size": 96,
@@ -258,12 +258,10 @@ def test_every_parameter_that_makes_the_result_changes_the_name(name):
     assert dataclasses.replace(default, **{name: other}).name != default.name
 
 
-@pytest.mark.parametrize(
-    "name", ["mixing_alpha", "distill_weight", "distill_temperature", "auxiliary_weight"]
-)
+@pytest.mark.parametrize("name", ["mixing_alpha", "distill_temperature"])
 def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
     assert Experiment(**{name: 0.7}).name == Experiment().name
-    read = {"mixing": "mixup", "distill_from": "a.tflite", "auxiliary": "ferplus"}
+    read = {"mixing": "mixup", "distill_from": "a.tflite"}
     assert Experiment(**{name: 0.7}, **read).name != Experiment(**read).name
 
 
@@ -347,6 +345,17 @@ def test_an_unknown_injected_parameter_is_refused_with_the_nearest():
 
 def test_variables_of_other_cells_are_not_taken_for_parameters():
     assert from_notebook(namespace(["epoch = 3\n"], epoch=3)) == Experiment()
+
+
+def test_the_parameters_cell_has_first_the_dozen_that_people_change():
+    cells = json.loads((ROOT / "notebooks" / "run_experiment.ipynb").read_text())["cells"]
+    (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
+    text = "".join(cell["source"])
+    parts = [part.splitlines() for part in text.split("\n\n")]
+    headings = ["# What people change", "# The recipe", "# Where and how to compute"]
+    assert [part[0] for part in parts] == headings and len(parts[0]) == 1 + 12
+    # papermill reads a comment up to its first equals sign
+    assert not [line for part in parts for line in part if "=" in line.partition("#")[2]]
 
 
 def test_a_missing_parameter_is_refused_by_name():

@@ -1,16 +1,18 @@
 """Published: what a report needs of runs, and nothing of a face or a machine."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from fer_lib import storage
+from fer_lib.data import catalogue
 from fer_lib.evaluation import metrics
 from fer_lib.experiments import runs
 from fer_lib.experiments.experiment import Experiment
-from fer_lib.experiments.published import PUBLISHED, publish
+from fer_lib.experiments.published import PUBLISHED, publish, save_answers
 from support.finished_runs import write_run
 
 
@@ -115,3 +117,25 @@ def test_a_damaged_file_is_named_and_nothing_is_published(tmp_path, name):
     with pytest.raises(ValueError, match=f"{name} is damaged"):
         publish([result.folder], tmp_path / "copies")
     assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment.json", "history.csv", "predictions.npz", "scores.json"]
+)
+def test_a_file_of_another_run_is_named_and_nothing_is_published(tmp_path, name):
+    result = write_run(tmp_path / "runs", validation=True)
+    other = write_run(tmp_path / "other", answers=1, epochs=2, seed=1, validation=True)
+    files = {path.name: storage.file_hash(path) for path in result.folder.iterdir()}
+    storage.write_json(result.folder / "environment.json", {"data": {}, "files": files})
+    (result.folder / name).write_bytes((other.folder / name).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} is not the file that the run wrote"):
+        publish([result.folder], tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
+
+
+def test_answers_need_the_emotions_of_the_faces_in_their_order(tmp_path):
+    faces = catalogue.load_synthetic(train=14, validation=14, test=14)["test"]
+    model = SimpleNamespace(label_set=faces.label_set[::-1])
+    with pytest.raises(ValueError, match="same emotions in one order"):
+        save_answers(model, faces, tmp_path / "predictions.npz")
+    assert not (tmp_path / "predictions.npz").exists()

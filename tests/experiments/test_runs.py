@@ -1,14 +1,17 @@
 """runs: what is read from a folder of results, finished or not."""
 
 import dataclasses
+import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fer_lib import storage
 from fer_lib.data import synthetic
 from fer_lib.experiments import runs
 from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.values import RETIRED
 from support.finished_runs import write_run
 
 
@@ -61,7 +64,7 @@ def test_the_runs_table_has_a_row_for_every_run_in_every_state(tmp_path):
     assert finished.accuracy_low <= finished.accuracy <= finished.accuracy_high
     assert finished.started_from == "ImageNet, some_file.h5, sha256 0123" and finished.n == 140
     assert table.accuracy.isna().tolist() == [True, True, False]
-    assert set(Experiment().identity()) <= set(table.columns)
+    assert set(Experiment().identity()) - set(RETIRED) <= set(table.columns)
 
 
 def test_a_later_parameter_stands_at_its_default_beside_runs_that_set_it(tmp_path):
@@ -218,3 +221,31 @@ def test_two_runs_of_one_name_are_both_listed(tmp_path):
 def test_a_run_shows_itself_in_a_line(tmp_path):
     assert repr(write_run(tmp_path)).endswith(", finished)")
     assert "not finished" in repr(write_run(tmp_path, seed=1, finished=False))
+
+
+def test_a_table_reads_each_small_file_of_a_run_once_and_nothing_inside_of_it(
+    tmp_path, monkeypatch
+):
+    """A sweep of thousands of runs is a table within seconds."""
+    results = [write_run(tmp_path / "depth", seed=seed) for seed in range(3)]
+    (results[0].folder / "figures").mkdir()
+    read, real = [], storage.read_json
+    monkeypatch.setattr(storage, "read_json", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(pd, "read_csv", None)
+    searched = []
+    monkeypatch.setattr(
+        os, "scandir", lambda path, scan=os.scandir: searched.append(str(path)) or scan(path)
+    )
+    table = runs.runs_table(tmp_path)
+    assert table.minutes.tolist() == [1.5] * 3 and set(table.state) == {"finished"}
+    assert sorted(read) == ["experiment.json"] * 3 + ["scores.json"] * 3
+    assert not any("figures" in path for path in searched)
+    assert len(runs.runs_table(tmp_path, "*-s1-*")) == 1
+
+
+def test_a_link_to_a_run_is_listed_and_one_to_a_parent_does_no_harm(tmp_path):
+    run = write_run(tmp_path / "elsewhere")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(run.folder)
+    (tmp_path / "runs" / "round").symlink_to(tmp_path)
+    assert runs.runs_table(tmp_path / "runs").run.tolist() == ["linked"]

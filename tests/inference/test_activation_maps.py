@@ -134,7 +134,10 @@ def test_explaining_leaves_the_model_as_it_was(pooled):
 
 
 def test_a_model_that_has_no_exact_map_points_to_the_other_methods(tiny):
-    hidden = classifier.build_classifier(tiny, weights=None, unfreeze="all", dense=8)
+    whole = classifier.build_classifier(tiny, weights=None, unfreeze="all")
+    features = keras.layers.Dense(8, "relu", name="dense")(whole.get_layer("pool").output)
+    answers = keras.layers.Dense(7, "softmax", name="emotion")(features)
+    hidden = keras.Model(whole.input, answers)
     with pytest.raises(ValueError, match=r"dense \(Dense\).*grad_cam_maps or occlusion_maps"):
         activation_maps.class_activation_maps(hidden, IMAGES)
     assert activation_maps.grad_cam_maps(hidden, IMAGES).min() >= 0

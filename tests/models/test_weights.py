@@ -171,7 +171,7 @@ def test_the_model_starts_from_the_file(tmp_path):
 
 
 def test_a_run_s_model_can_be_started_from(tmp_path, rng):
-    run = classifier.build_classifier("tiny", weights=None, classes=8, image_size=64, dense=3)
+    run = classifier.build_classifier("tiny", weights=None, classes=8, image_size=64)
     run.save(tmp_path / "model.keras")
     model = classifier.build_classifier("tiny", weights=str(tmp_path / "model.keras"))
     before = [w for layer in classifier.backbone_layers(run) for w in layer.get_weights()]

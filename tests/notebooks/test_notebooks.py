@@ -109,12 +109,12 @@ def test_a_grid_is_ranked_on_validation_alone(tmp_path, tiny_in_kernels):
     path, output = ROOT / "notebooks" / "tune.ipynb", tmp_path / "out.ipynb"
     data = write_fer2013_csv(tmp_path / "fer2013.csv")
     fixed = TINY | {"dataset": data, "epochs": 1}
-    words = [*(f"{name}={value}" for name, value in fixed.items()), "head_learning_rate=0.001,0.1"]
+    words = [*(f"{name}={value}" for name, value in fixed.items()), "learning_rate=0.001,0.1"]
     tiny = {"grid": " ".join(words), "results_dir": tmp_path / "runs"}
     done = run_papermill(tmp_path, path, output, **tiny)
     assert done.returncode == 0, done.stderr[-3000:]
     printed, figures = text_and_figures(output)
-    assert "2 points of head_learning_rate" in printed and figures == 1
+    assert "2 points of learning_rate" in printed and figures == 1
     assert "-p dataset" in printed and len(find_runs(tmp_path / "runs")) == 2
     tables = [out for cell in code_cells(nbformat.read(output, 4)) for out in cell.outputs]
     shown = "".join(str(out.get("data", {}).get("text/html", "")) for out in tables)

@@ -54,7 +54,10 @@ PRECISION["happy"] |= {"average_precision": 0.4, "share": 0.2}
 GAP = SimpleNamespace(trap="one seed", shown="small", honest="large", scores={})
 GAP.scores.update(small=SCORES["small"], large=SCORES["large"])
 COSTS = {"small": 3.5, "large": 40}
+GROUPS = pd.DataFrame({"group": ["a", "b"], "n": [90, 4], "judged": [True, False]})
+GROUPS = GROUPS.assign(recall=[0.7, np.nan], recall_low=[0.6, np.nan], recall_high=[0.8, np.nan])
 DRAW = {
+    "plot_groups": lambda **k: plots.plot_groups(GROUPS, **k),
     "plot_class_counts": lambda **k: plots.plot_class_counts(COUNTS, **k),
     "plot_faces": lambda **k: plots.plot_faces(IMAGES, list("abcde"), **k),
     "plot_mistakes": lambda **k: plots.plot_mistakes(IMAGES[:1], [0], [1], [0.9], FER7, **k),
@@ -294,7 +297,7 @@ def test_class_f1_is_dots_with_intervals_the_best_emotion_on_top():
 
 def test_class_f1_takes_several_runs_that_may_lack_an_emotion():
     ax = plots.plot_class_f1({"one": F1, "two": {"happy": 0.5, "contempt": 0.1}})
-    assert texts(ax.get_yticklabels()) == ["happy", "angry", "contempt"]
+    assert texts(ax.get_yticklabels()) == ["happy", "angry (n = 4)", "contempt"]
     assert texts(ax.texts) == ["0.75", "0.25", "0.50", "0.10"]
     assert legend(ax) == ["one", "two"]
     one, two = (container[0] for container in ax.containers)
@@ -322,7 +325,7 @@ def test_a_confusion_difference_is_in_points_of_each_true_class_on_a_fixed_scale
         [[80, 20, 0], [0, 0, 0], [1, 0, 199]], [[50, 50, 0], [1, 1, 0], [0, 0, 20]], "abc"
     )
     # Half a point more is neither +1 nor -0.
-    assert texts(ax.texts) == ["+30", "-30", "·", "–", "–", "–", "·", "·", "·"]
+    assert texts(ax.texts) == ["+30", "−30", "·", "–", "–", "–", "·", "·", "·"]
     assert ax.collections[0].get_clim() == (-20, 20)
     with pytest.raises(ValueError, match=r"\(2, 2\) for 2 emotions; got \(3, 3\)"):
         plots.plot_confusion_difference(np.eye(2), np.eye(3), "ab")
@@ -330,7 +333,7 @@ def test_a_confusion_difference_is_in_points_of_each_true_class_on_a_fixed_scale
 
 def test_differences_of_confusions_within_noise_are_not_coloured():
     ax = plots.plot_confusion_difference([[54, 2], [5, 5]], [[52, 4], [5, 5]], "ab")
-    assert texts(ax.texts) == ["+4", "-4", "·", "·"]
+    assert texts(ax.texts) == ["+4", "−4", "·", "·"]
     assert not np.asarray(ax.collections[0].get_array()).any()
 
 
@@ -436,41 +439,20 @@ def test_further_keywords_reach_the_artist():
     assert ax.collections[0].get_cmap().name == "Greens"
 
 
-def test_saving_keeps_dots_in_the_name_and_repeats_byte_for_byte(tmp_path):
-    formats = ("png", "pdf", "svg")
-    first, second = (
-        plots.save_figure(plots.plot_class_f1(F1), tmp_path / folder / "net_0.35-f1", formats)
-        for folder in ("a", "b")
-    )
-    assert [path.name for path in first] == [
-        "net_0.35-f1.png",
-        "net_0.35-f1.pdf",
-        "net_0.35-f1.svg",
-    ]
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert first[0].read_bytes()[:4] == b"\x89PNG" and first[1].read_bytes()[:4] == b"%PDF"
-    assert not any(b"Date" in path.read_bytes() for path in first)
-
-
-def test_a_figure_is_saved_too_and_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    figure = plots.plot_scores(SCORES).figure
-    (path,) = plots.save_figure(figure, tmp_path / "scores", ["png"])
-    before = path.read_bytes()
-
-    def fail(temporary, **options):
-        temporary.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(figure, "savefig", fail)
-    with pytest.raises(OSError, match="disk full"):
-        plots.save_figure(figure, tmp_path / "scores", ["png"])
-    assert path.read_bytes() == before
-    assert list(tmp_path.glob("*scores*")) == [path]
-
-
 def test_importing_plots_is_cheap():
     code = (
         "import sys, fer_lib.plots; print({'matplotlib', 'seaborn', 'pandas'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert output.stdout.strip() == "set()", output.stderr
+
+
+def test_class_f1_says_how_many_faces_and_where_they_are_too_few():
+    few = {"f1": 0.8, "f1_low": None, "f1_high": None, "n": 3}
+    many = {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.7, "n": 1200}
+    ax = plots.plot_class_f1({"disgust": few, "angry": many})
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "disgust (n = 3)",
+        "angry (n = 1,200)",
+    ]
+    assert [text.get_text() for text in ax.texts] == ["0.80, too few", "0.50"]

@@ -37,7 +37,7 @@ def test_the_strip_holds_the_probabilities_and_nothing_where_there_was_no_face()
 
 def test_transitions_are_written_from_rows_to_columns():
     ax = plots.plot_transitions(FOLLOWS)
-    assert [text.get_text() for text in ax.texts] == ["0", "2", "1", "0"]
+    assert [text.get_text() for text in ax.texts] == ["·", "2", "1", "·"]
     assert ax.get_ylabel() == "from" and ax.get_xlabel() == "to"
 
 

@@ -15,7 +15,7 @@ def write_results(grid, validation, test):
     for p, chosen, reported in zip(grid.points, validation, test, strict=True):
         folder = grid.results_dir / p.name
         storage.write_json(folder / "experiment.json", p.identity())
-        (folder / "history.csv").write_text(f"epoch,seconds\n1,{chosen}\n")
+        (folder / "history.csv").write_text(f"epoch,stage,seconds\n1,all,{chosen}\n")
         scores = {"weights": "random start", "best_epoch": 1}
         for split, value in (("validation", chosen), ("test", reported)):
             one = {"value": value, "low": 0, "high": 1}

@@ -18,7 +18,8 @@ def run_papermill(folder, notebook, output, **parameters):
 
 
 def text_and_figures(path):
-    """Return what an executed notebook printed, and how many figures it holds."""
+    """Return what an executed notebook printed, none of it in red, and its number of figures."""
     outputs = [out for cell in code_cells(nbformat.read(path, 4)) for out in cell.outputs]
+    assert not [out.text for out in outputs if out.get("name") == "stderr"]
     figures = sum("image/png" in out.get("data", {}) for out in outputs)
     return "".join(out.get("text", "") for out in outputs), figures

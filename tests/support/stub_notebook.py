@@ -31,7 +31,7 @@ if not finished:
     time.sleep(behaviour.get("seconds", 0))
     if this.seed in behaviour.get("fail", []):
         raise ValueError(f"seed {this.seed} was told to fail")
-    text = "epoch,stage,loss,seconds\\n1,all,0.5,%.3f\\n" % time.time()
+    text = "epoch,stage,loss,seconds\\n1,all,0.5,%.6f\\n" % (time.time() % 1)
     (folder / "history.csv").write_text(text)
     value = 0.5 + this.seed / 100 + this.dropout / 10
     one = {m: {"value": value, "low": value - 0.1, "high": value + 0.1}

@@ -1,15 +1,17 @@
-"""The tables of the pages, each made from the files that prove it.
+"""The tables and captions of the pages, each made from the files that prove it.
 
-A page holds `<!-- table: NAME -->`, the table and `<!-- end -->`. After new results,
+A page holds `<!-- table: NAME -->`, the table and `<!-- end -->`, or `caption` and the name of a
+figure in `figures`. After new results,
 
     python tests/support/tables.py
 
-writes every table anew; a test says so where a page lags behind.
+writes all of them anew; a test says so where a page lags behind.
 """
 
 import importlib.util
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +19,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES, SHIPPED = ROOT / "figures", ROOT / "fer_lib" / "shipped"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), SHIPPED / "README.md"]
-_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (table|caption): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Run's hash → its number and what is special about it, as in figures/README.md.
 STEPS = {
@@ -43,8 +45,79 @@ def compare():
     for model in scores.model.unique():
         of = scores[scores.model == model]
         row = {"model": f"`{model}`" if (model in ("default", "ferplus")) else model}
-        rows.append(row | {name: interval(of.loc[k], m) for name, (k, m) in columns.items()})
+        rows.append(
+            row
+            | {
+                name: interval(of.loc[k], m) if k in of.index else "–"
+                for name, (k, m) in columns.items()
+            }
+        )
     return pd.DataFrame(rows)
+
+
+def taggers():
+    """Return the shipped models beside FER+'s taggers, from `figures/taggers.csv`."""
+    table = pd.read_csv(FIGURES / "taggers.csv").set_index("model")
+    places = {
+        "FER-2013's labels": ("fer2013", "labels", "accuracy"),
+        "FER+, the other nine": ("ferplus", "the other nine", "accuracy"),
+        "the same, all faces": ("ferplus", "the other nine, all faces", "accuracy"),
+        "minus a tagger's": ("ferplus", "the other nine, all faces", "difference"),
+        "KL to the votes": ("ferplus", "all votes", "kl_divergence"),
+    }
+    return _pivot(table, places)
+
+
+def accepted():
+    """Return which share of the models' errors FER+'s taggers accept."""
+    table = pd.read_csv(FIGURES / "taggers.csv").set_index("model")
+    table = table[table.measure.str.startswith("errors")]
+    places = {
+        f"{kind}, {least} taggers or more": (
+            dataset,
+            against,
+            f"errors that {least} taggers accept",
+        )
+        for kind, dataset, against in (
+            ("FER-2013's labels", "fer2013", "labels"),
+            ("FER+", "ferplus", "all votes"),
+        )
+        for least in (2, 3)
+    }
+    return _pivot(table, places)
+
+
+def tagger_classes():
+    """Return the recall of each class of one tagger and of the shipped models."""
+    table = pd.read_csv(FIGURES / "taggers.csv").set_index("model")
+    table = table[table.measure.str.startswith("recall of") & (table.against != "all votes")]
+    table = table[table.against != "the other nine, all faces"]
+    shown = {"fer2013": "FER-2013", "ferplus": "FER+"}
+    rows = []
+    for (dataset, measure), of in table.groupby(["dataset", "measure"], sort=False):
+        row = {"faces": shown[dataset], "emotion": measure.removeprefix("recall of ")}
+        row["n"] = f"{of.n.iloc[0]:,.0f}"
+        for who in ("one FER+ tagger", "default", "ferplus"):
+            row[who] = _cell(of.loc[who]) if who in of.index else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _pivot(table, places):
+    rows = []
+    for who in table.index.unique():
+        row = {"who answers": f"`{who}`" if who in ("default", "ferplus") else who}
+        of = table.loc[[who]]
+        for name, (dataset, against, measure) in places.items():
+            keys = (of.dataset == dataset) & (of.against == against) & (of.measure == measure)
+            row[name] = _cell(of[keys].iloc[0], measure == "difference") if keys.any() else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _cell(row, signed=False):
+    sign = "+" if signed else ""
+    return f"{row.value:{sign}.3f} [{row.low:{sign}.3f}, {row.high:{sign}.3f}]"
 
 
 def models():
@@ -88,6 +161,12 @@ def runs():
                 "run": f"`{key}`",
             }
         )
+    people = pd.read_csv(FIGURES / "taggers.csv").set_index(["dataset", "against", "measure"])
+    people = people[people.model == "one FER+ tagger"].loc[("fer2013", "labels")]
+    cells = {"accuracy [95 % interval]": "accuracy", "macro-F1": "macro_f1"}
+    empty = dict.fromkeys(rows[0], "–")
+    row = empty | {k: _cell(people.loc[m]) for k, m in cells.items()}
+    rows.append(row | {"what is special": "one FER+ tagger, for comparison"})
     return pd.DataFrame(rows)
 
 
@@ -103,7 +182,15 @@ def speed():
     return table.set_axis([*names, "goal"], axis=1)
 
 
-TABLES = {"compare": compare, "models": models, "runs": runs, "speed": speed}
+TABLES = {
+    "compare": compare,
+    "models": models,
+    "runs": runs,
+    "speed": speed,
+    "taggers": taggers,
+    "accepted": accepted,
+    "tagger_classes": tagger_classes,
+}
 
 
 def markdown(table):
@@ -113,8 +200,18 @@ def markdown(table):
 
 
 def filled(text):
-    """Return the text of a page with each of its tables made anew."""
-    return _BLOCK.sub(lambda found: found[1] + markdown(TABLES[found[2]]()) + found[3], text)
+    """Return the text of a page with each of its tables and captions made anew."""
+    from fer_lib.plots import read_captions
+
+    captions = read_captions(FIGURES)
+
+    def made(found):
+        begin, kind, name, end = found.groups()
+        if kind == "table":
+            return begin + markdown(TABLES[name]()) + end
+        return begin + "\n".join(textwrap.wrap(captions[name], 100)) + "\n" + end
+
+    return _BLOCK.sub(made, text)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from fer_lib import storage
+from fer_lib.experiments import locks
 from fer_lib.sweeps import local, slurm
 from fer_lib.sweeps import points as points_module
 from fer_lib.sweeps.grid import make_grid
@@ -74,6 +75,24 @@ def test_points_run_once_and_leave_run_notebook_and_log(tmp_path, stub):
     table = status(grid)
     assert table.columns.tolist() == ["run", "dropout", "seed", "state", "epochs", "details"]
     assert table.epochs.tolist() == ["1 of 15"] * 4
+
+
+@pytest.mark.slow
+def test_runs_that_share_a_device_run_at_once(tmp_path, stub, monkeypatch):
+    monkeypatch.setattr(local, "_free_memory", lambda: 100 * 2**30)
+    grid = tiny_grid(tmp_path)
+    behave(tmp_path, seconds=600)
+    options = {"workers": None, "gpus": ["0"], "per_device": 4}
+    sweep = threading.Thread(target=run_here, args=(grid, stub), kwargs=options)
+    sweep.start()
+    try:
+        wait_for(lambda: len(list(grid.results_dir.glob("*/experiment.json"))) == 4)
+        assert {points_module.state(p) for p in grid.points} == {"running"}
+        assert {line[2] for line in executions(grid.results_dir)} == {"0"}
+    finally:
+        for pid in child_processes(str(points_module.sweep_folder(grid.results_dir))):
+            os.kill(pid, signal.SIGTERM)
+        sweep.join()
 
 
 @pytest.mark.slow
@@ -162,18 +181,44 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
     process.wait()
     assert points_module.state(experiment) == "running"  # its kernel may still be there
     wait_for(lambda: points_module.state(experiment) == "stopped", 15)
-    assert list(points_module.sweep_folder(grid.results_dir).glob(".????????.*.ipynb"))
+    assert list(points_module.sweep_folder(grid.results_dir).glob(".fer-*.ipynb"))
     behave(tmp_path)
     assert set(run_here(grid, stub)[0].values()) == {"finished"}
     assert not list(points_module.sweep_folder(grid.results_dir).glob(".*"))
     assert not list(points_module.sweep_folder(grid.results_dir).glob("*.lock.*"))
 
 
+def test_the_states_of_many_points_take_one_listing_of_their_folder(tmp_path, monkeypatch):
+    grid = tiny_grid(tmp_path)
+    write_results(
+        make_grid(
+            {
+                "results_dir": str(grid.results_dir),
+                "dataset": "synthetic",
+                "weights": None,
+                "dropout": 0.1,
+            },
+            seeds=2,
+        ),
+        [0.5] * 2,
+        [0.5] * 2,
+    )
+    lock = points_module.point_file(grid.points[3], ".lock")
+    storage.write_json(lock.with_name(f"{lock.name}.0"), {"host": "h", "pid": 1, "job": ""})
+    listed = []
+    monkeypatch.setattr(
+        points_module, "newest_lock", lambda path: listed.append(path) or locks.newest_lock(path)
+    )
+    found = points_module.states(prepare(grid)[0])
+    assert found == ["finished", "finished", "missing", "running"] and listed == [lock]
+    assert found == [points_module.state(p) for p in grid.points]
+
+
 def test_a_wrong_choice_is_refused_before_anything_runs(tmp_path, stub):
     for parameters, error, message in (
         ({"backbone": ["mobilenet", "mobilnet"]}, ValueError, "did you mean 'mobilenet'"),
         ({"dataset": "synthetik"}, ValueError, "did you mean 'synthetic'"),
-        ({"weights": "no/file.h5"}, FileNotFoundError, "no file of weights no/file.h5"),
+        ({"weights": "no/file.h5"}, FileNotFoundError, "there is no 'no/file.h5'"),
     ):
         with pytest.raises(error, match=message):
             run_here(tiny_grid(tmp_path, **parameters), stub)
@@ -242,6 +287,14 @@ def test_workers_get_a_share_of_cores_and_their_own_gpu(monkeypatch):
         "6",
         "4",
     ]
+    shared = local._slots(None, None, gib, ["0", "1"], 9, per_device=3)
+    assert [s["CUDA_VISIBLE_DEVICES"] for s in shared] == ["0", "1"] * 3
+    assert {s["XLA_PYTHON_CLIENT_MEM_FRACTION"] for s in shared} == {"0.30"}
+    assert {s["OMP_NUM_THREADS"] for s in shared} == {"1"}
+    assert len(local._slots(None, None, 3 * gib, ["0"], 9, per_device=4)) == 2  # 7 GiB are free
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in local._slots(None, None, gib, ["0"], 9)[0]
+    with pytest.raises(ValueError, match="per_device must be at least 1; got 0"):
+        local._slots(None, None, gib, [], 9, per_device=0)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
     assert [s["CUDA_VISIBLE_DEVICES"] for s in local._slots(None, None, gib, None, 9)] == ["1", "3"]
     with pytest.raises(ValueError, match="at least 1; got 0"):
@@ -277,16 +330,25 @@ def test_without_slurm_nothing_is_queued_and_submitting_says_why(tmp_path, monke
         slurm.submit(grid, array="1-3")
 
 
-def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub, monkeypatch):
-    """A stand-in for sbatch and squeue says what it was given; tests/slurm asks the real ones."""
-    for name, text in (
-        ("sbatch", f'printf "%s\\n" "$@" > {tmp_path}/words; cat > {tmp_path}/script; echo 7'),
-        ("squeue", f"cat {tmp_path}/queue 2>/dev/null; true"),
-    ):
+def stand_in(tmp_path, monkeypatch, **programs):
+    """Put shell scripts in the place of SLURM's programs."""
+    for name, text in programs.items():
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
+def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub, monkeypatch):
+    """A stand-in for sbatch and squeue says what it was given; tests/slurm asks the real ones."""
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        sbatch=f'printf "%s\\n" "$@" > {tmp_path}/words; cat > {tmp_path}/script; echo 7',
+        squeue=f"cat {tmp_path}/queue 2>/dev/null; true",
+        sinfo="true",
+        sacctmgr="exit 1",
+    )
     grid = tiny_grid(tmp_path)
     write_results(
         make_grid(

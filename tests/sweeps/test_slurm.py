@@ -73,7 +73,7 @@ def test_six_points_survive_a_requeue_and_a_kill(slurm_here, tmp_path):
     options = {"partition": "short", "time": 10, "cpus": 1, "notebook": stub, "throttle": 2}
     job = slurm.submit(grid, show=shown.append, **options)
     assert slurm.queued(grid) == {p.name for p in grid.points}
-    assert "6 to submit" in shown[0] and f"job {job}: 6 tasks" in shown[1]
+    assert "6 to submit" in shown[0] and f"job {job}: 6 tasks" in shown[-1]
     assert slurm.submit(grid, show=shown.append, **options) is None  # all are queued
     assert "6 in the queue, 0 to submit" in shown[-1]
 
@@ -91,8 +91,10 @@ def test_six_points_survive_a_requeue_and_a_kill(slurm_here, tmp_path):
     wait_for(lambda: sum(map(points.is_finished, grid.points)) == 4)
     wait_for(lambda: points.state(grid.points[killed]) == "stopped")
 
+    shown.clear()
     again = slurm.submit(grid, show=shown.append, **options)
-    assert again and ("1 to submit" in shown[-2] or "2 to submit" in shown[-2])
+    assert again and ("1 to submit" in shown[0] or "2 to submit" in shown[0])
+    assert any("longest point: 0:00:" in line for line in shown)
     start_at_once(f"{job}_{requeued}")
     wait_until_idle(grid)
     assert set(status(grid, slurm.queued(grid)).state) == {"finished"}
@@ -122,5 +124,16 @@ def test_a_true_point_scores_the_same_on_both_engines(slurm_here, tmp_path):
 
 
 def test_what_slurm_refuses_is_said_in_its_words(slurm_here, tmp_path):
-    with pytest.raises(OSError, match="sbatch failed: .*invalid partition"):
-        slurm.submit(six_points(tmp_path), partition="nowhere")
+    with pytest.raises(OSError, match="sbatch failed: .*[Ii]nvalid node name"):
+        slurm.submit(six_points(tmp_path), nodelist="nowhere")
+
+
+def test_a_dry_run_asks_the_cluster_and_submits_nothing(slurm_here, tmp_path):
+    grid, shown = six_points(tmp_path), []
+    with pytest.raises(ValueError, match="Unknown partition of this cluster: 'shrt'.*'short'"):
+        slurm.submit(grid, partition="shrt", dry_run=True)
+    with pytest.raises(ValueError, match="time=1:30:00 is over the limit of partition short"):
+        slurm.submit(grid, partition="short", time="1:30:00", dry_run=True)
+    options = {"partition": "short", "time": 5, "account": "any"}  # it keeps no accounts
+    assert slurm.submit(grid, dry_run=True, show=shown.append, **options) is None
+    assert "--array=0-5" in shown[-1] and not slurm.queued(grid)

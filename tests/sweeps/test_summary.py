@@ -39,3 +39,15 @@ def test_the_summary_is_mean_and_sd_over_seeds_with_the_best_chosen_on_validatio
 def test_an_empty_sweep_is_said_to_be_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match="No point of the grid is finished"):
         collect(tiny_grid(tmp_path))
+
+
+def test_runs_of_several_machines_are_one_table_in_the_grid_s_order(tmp_path):
+    here, there = (tiny_grid(tmp_path / place) for place in ("laptop", "cluster"))
+    write_results(here, [0.1] * 4, [0.1] * 4)
+    write_results(there, [0.2] * 4, [0.2] * 4)
+    for grid, gone in ((here, (1, 2)), (there, (0,))):
+        for number in gone:
+            (grid.results_dir / grid.points[number].name / "scores.json").unlink()
+    table = collect(here, also=[there.results_dir])
+    assert table.run.tolist() == [p.name for p in here.points]
+    assert table.accuracy.tolist() == [0.1, 0.2, 0.2, 0.1]

@@ -1,5 +1,7 @@
 """checkpoints: what is counted is complete, and no more is kept than is needed."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -107,3 +109,11 @@ def test_what_a_kill_left_behind_is_cleared_by_the_next_epoch(model, tmp_path):
     (tmp_path / "checkpoint" / ".1a2b3c4d.0002.weights.npz").write_text("half")
     checkpoints.save(tmp_path, rows(2), 2, model, model)
     assert files(tmp_path) == ["0002.optimizer.npz", "0002.weights.npz"]
+
+
+def test_a_history_of_an_older_version_is_gone_on_with(tmp_path):
+    text = "epoch,stage,loss,compile_seconds\n1,all,0.5,\n2,all,0.4,1.5\n"
+    (tmp_path / "history.csv").write_text(text)
+    first, second = checkpoints.read_history(tmp_path)
+    assert first["epoch"] == 1 and math.isnan(first["compile_seconds"])
+    assert second["compile_seconds"] == 1.5

@@ -13,31 +13,6 @@ from support.places import ROOT
 on_tensorflow = keras.backend.backend() == "tensorflow"
 
 
-def test_the_cpu_and_whatever_there_is_are_to_be_had():
-    devices.choose("auto")
-    if not devices.on_gpu():
-        devices.choose("cpu")
-
-
-def test_a_gpu_that_is_not_there_is_missed_with_the_reason(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
-    with pytest.raises(ValueError, match="sees none, only cpu:0.*VISIBLE_DEVICES is '-1'.*nvidia"):
-        devices.choose("gpu")
-
-
-def test_a_gpu_in_use_can_not_be_left_out_any_more(monkeypatch):
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
-    with pytest.raises(ValueError, match="too late.*CUDA_VISIBLE_DEVICES=-1"):
-        devices.choose("cpu")
-    devices.choose("gpu")
-
-
-def test_an_unknown_device_is_refused():
-    with pytest.raises(ValueError, match="Unknown device 'cuda'.*Known: 'auto', 'cpu', 'gpu'"):
-        devices.choose("cuda")
-
-
 class ResourceExhaustedError(Exception):
     """Named like TensorFlow's."""
 
@@ -129,3 +104,29 @@ def test_bfloat16_is_taken_where_processor_and_network_gain_by_it(
     assert not devices.quick_in_bfloat16(True, tmp_path / "none")
     monkeypatch.setattr(devices, "on_gpu", lambda: True)
     assert devices.quick_in_bfloat16(dense, file)
+
+
+def test_jax_keeps_its_programs_under_fer_home_unless_it_was_given_a_folder(tmp_path, monkeypatch):
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setenv("FER_HOME", str(tmp_path))
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    try:
+        jax.config.update(names[0], None)
+        devices.keep_programs()
+        assert jax.config.jax_compilation_cache_dir.startswith(str(tmp_path / "cache" / "jax-"))
+        jax.config.update(names[0], "elsewhere")
+        devices.keep_programs()
+        assert jax.config.jax_compilation_cache_dir == "elsewhere"
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+
+
+def test_processors_of_other_instructions_have_folders_of_their_own(tmp_path):
+    names = []
+    for flags in ("sse avx", "sse avx avx512", "sse avx"):
+        (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags\t: {flags}\n")
+        names.append(devices._processor(tmp_path / "cpuinfo"))
+    assert names[0] == names[2] != names[1] and len(devices._processor(tmp_path / "none")) == 8

@@ -10,7 +10,7 @@ from fer_lib.models import classifier
 from fer_lib.training import feed, mixing
 
 
-def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, chances=None, **settings):
+def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, **settings):
     """Return weights, logs and validation probabilities after some epochs."""
     keras.utils.set_random_seed(3)
     model = classifier.build_classifier(tiny, weights=None, unfreeze=unfreeze)
@@ -21,7 +21,7 @@ def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, chances=None, 
     fed.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
     steps = []
     logs = [
-        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append, chances)
+        fed.train_epoch(faces["train"].targets, None, epoch, 32, steps.append)
         for epoch in range(epochs)
     ]
     return model.get_weights(), logs, fed.predict(), steps
@@ -85,7 +85,7 @@ def test_a_table_returns_the_rows_of_its_array_in_their_dtype(rng):
     np.testing.assert_array_equal(found, rows[[4, 0, 4]])
 
 
-def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chances=None, **settings):
+def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, **settings):
     """Return what one epoch hands to Keras's `fit`: faces, targets, weights."""
     given = []
 
@@ -105,7 +105,7 @@ def fitted(tiny, faces, monkeypatch, epoch=0, targets=None, weights=None, chance
     made.compile(keras.optimizers.SGD(1e-2), keras.losses.CategoricalCrossentropy())
     monkeypatch.setattr(keras.Model, "fit", fit)
     targets = faces["train"].targets if targets is None else targets
-    made.train_epoch(targets, weights, epoch, 32, chances=chances)
+    made.train_epoch(targets, weights, epoch, 32)
     return given
 
 
@@ -117,22 +117,6 @@ def test_an_epoch_has_every_face_once_in_an_order_of_its_own(tiny, tiny_faces, m
     ]
     assert sorted(orders[0]) == list(range(210)) == sorted(orders[2])
     assert (orders[0] == orders[1]).all() and (orders[0] != orders[2]).any()
-
-
-def test_faces_are_drawn_by_their_chances_anew_each_epoch(tiny, tiny_faces, monkeypatch):
-    numbers, chances = np.eye(210, dtype=np.float32), np.zeros(210)
-    chances[:3] = 0.5, 0.25, 0.25
-    draws = [
-        fitted(tiny, tiny_faces, monkeypatch, epoch, numbers, chances=chances)
-        for epoch in (0, 0, 1)
-    ]
-    counts = [np.bincount(drawn[1].argmax(axis=1), minlength=210) for drawn in draws]
-    for count in counts:
-        assert count.sum() == 210 and count[:3].sum() == 210
-        assert 80 < count[0] < 130 and 30 < count[1] < 75
-    assert (draws[0][1] == draws[1][1]).all() and (draws[0][1] != draws[2][1]).any()
-    images = tiny_faces["train"].images
-    np.testing.assert_array_equal(draws[0][0], images[draws[0][1].argmax(axis=1)])
 
 
 @pytest.mark.parametrize("unfreeze", ["top", "all"])  # also where the frozen layers could be cached
@@ -157,6 +141,44 @@ def test_mixing_on_the_device_gives_the_same_training(tiny, tiny_faces, way):
     exact = keras.backend.backend() == "tensorflow"
     in_memory = fed(tiny, tiny_faces, on_device=False, mixing=way)
     assert_same(in_memory, fed(tiny, tiny_faces, on_device=True, mixing=way), exact)
+
+
+def test_a_batch_that_is_filled_up_with_zero_weight_has_the_gradient_of_the_smaller_one(rng):
+    faces, targets = rng.normal(size=(10, 5)).astype("float32"), np.eye(3, dtype="float32")
+    targets, weights = targets[rng.integers(3, size=10)], rng.uniform(1, 2, 10).astype("float32")
+
+    def trained(weights, fill):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+        model.compile(keras.optimizers.SGD(0.5), keras.losses.CategoricalCrossentropy())
+        parts = (faces, targets, weights)
+        if fill:
+            parts = feed._in_whole_batches(*parts, 8)
+            assert [len(part) for part in parts] == [16] * 3 and (parts[2][10:] == 0).all()
+            np.testing.assert_array_equal(parts[0][10:], faces[:6])
+        x, y, sample_weight = parts
+        model.fit(x, y, sample_weight=sample_weight, batch_size=8, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for given in (None, weights):
+        for one, other in zip(trained(given, False), trained(given, True), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_what_fills_whole_batches_is_left_as_it_is(rng):
+    faces, targets = rng.normal(size=(16, 2)), rng.normal(size=(16, 3))
+    assert feed._in_whole_batches(faces, targets, None, 8) == (faces, targets, None)
+
+
+@pytest.mark.parametrize("way", [None, "mixup"])
+def test_where_every_shape_is_compiled_all_batches_have_one(tiny, tiny_faces, monkeypatch, way):
+    monkeypatch.setattr(feed, "_compiles_every_shape", lambda: True)
+    numbers = np.eye(210, dtype=np.float32)
+    faces, targets, weights = fitted(tiny, tiny_faces, monkeypatch, 0, numbers, mixing=way)
+    assert len(faces) == len(targets) == len(weights) == 224  # 7 batches of 32
+    np.testing.assert_array_equal(targets[210:], targets[:14])
+    np.testing.assert_array_equal(faces[210:], faces[:14])
+    np.testing.assert_allclose(weights, [1] * 192 + [32 / 18] * 18 + [0] * 14, rtol=1e-6)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="is about tf.data")

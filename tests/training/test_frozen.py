@@ -64,7 +64,7 @@ def test_nothing_is_cut_where_everything_trains(tiny):
     assert frozen.split_at_frozen(classifier(tiny, "all")) is None
 
 
-@pytest.mark.parametrize("options", [{}, {"dense": 9}, {"dropout": 0.0}, {"image_size": 64}])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.0}, {"image_size": 64}])
 @pytest.mark.parametrize("unfreeze", ["top", "100"])
 def test_prefix_and_suffix_together_are_the_model(tiny, images, unfreeze, options):
     model = classifier(tiny, unfreeze, **options)
@@ -267,7 +267,7 @@ def trained(tiny, tiny_faces, folder, unfreeze, cache):
         batch_size=32,
         cache=cache,
     )
-    return history.drop(columns="seconds"), model.get_weights()
+    return history.drop(columns=["seconds", "compile_seconds"]), model.get_weights()
 
 
 @pytest.mark.slow

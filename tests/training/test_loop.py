@@ -138,17 +138,9 @@ def test_label_smoothing_holds_probabilities_back(tiny, grey, tmp_path, monkeypa
     np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.9, 0.1]], atol=0.03)
 
 
-@pytest.mark.slow
-def test_balanced_sampling_draws_classes_alike(tiny, grey, tmp_path, monkeypatch):
-    script(monkeypatch, range(25))
-    model, _ = fit(tiny, grey, tmp_path, stages=LONG, sampling="balanced")
-    np.testing.assert_allclose(model.predict(grey[0][0][:1], verbose=0), [[0.5, 0.5]], atol=0.1)
-
-
-@pytest.mark.parametrize("loss", loop.LOSSES)
-def test_every_loss_is_lowered(tiny, grey, tmp_path, loss):
+def test_the_loss_of_smoothed_labels_is_lowered(tiny, grey, tmp_path):
     stages = [Stage("top", "top", 5, 0.05)]
-    _, history = fit(tiny, grey, tmp_path, stages=stages, loss=loss, label_smoothing=0.1)
+    _, history = fit(tiny, grey, tmp_path, stages=stages, label_smoothing=0.1)
     assert history.loss.iloc[-1] < history.loss.iloc[0]
     assert history.val_loss.iloc[-1] < history.val_loss.iloc[0]
 
@@ -238,20 +230,6 @@ def test_the_averaged_weights_are_what_is_validated_saved_and_returned(
     assert history.val_loss[best - 1] == pytest.approx(log_loss, rel=1e-4)
 
 
-@pytest.mark.slow
-def test_layer_decay_holds_the_lower_layers_back(tiny, data, tmp_path):
-    moved = {}
-    for decay in (1.0, 0.1):
-        keras.utils.set_random_seed(0)
-        start = classifier.build_classifier(tiny, weights=None, classes=7).get_weights()
-        stages = [Stage("all", "all", 1, 1e-3)]
-        model, _ = fit(tiny, data, tmp_path / str(decay), stages=stages, layer_decay=decay)
-        change = [np.abs(a - b).mean() for a, b in zip(model.get_weights(), start, strict=True)]
-        moved[decay] = dict(zip([w.path for w in model.weights], change, strict=True))
-    assert moved[0.1]["conv_1/kernel"] < 0.01 * moved[1.0]["conv_1/kernel"]
-    assert moved[0.1]["emotion/kernel"] > 0.3 * moved[1.0]["emotion/kernel"]
-
-
 # the best epoch
 
 
@@ -298,8 +276,6 @@ def test_patience_ends_the_last_stage_alone(tiny, grey, tmp_path, monkeypatch):
         ({"schedule": "linear"}, "Unknown schedule 'linear'"),
         ({"class_weight": "balance"}, "Unknown class_weight 'balance'.*did you mean 'balanced'"),
         ({"cache": "all"}, "Unknown cache mode 'all'"),
-        ({"loss": "focall"}, "Unknown loss 'focall'.*did you mean 'focal'"),
-        ({"sampling": "even"}, "Unknown sampling 'even'"),
         ({"mixing": "mix"}, "Unknown mixing 'mix'.*did you mean 'mixup'"),
         ({"augmentation": "flips"}, "Unknown augmentation 'flips'.*did you mean 'flip'"),
         ({"batch_norm": "freeze"}, "Unknown batch_norm mode 'freeze'.*did you mean 'frozen'"),
@@ -330,7 +306,7 @@ OPTIONS = {"augmentation": "standard", "class_weight": "balanced", "seed": 7, "c
 def train(tiny, data, folder, **options):
     """The training that is killed and resumed below, there in another process."""
     model, history = fit(tiny, data, folder, stages=STAGES, **OPTIONS | options)
-    return history.drop(columns="seconds"), model.get_weights()
+    return history.drop(columns=["seconds", "compile_seconds"]), model.get_weights()
 
 
 @pytest.fixture(scope="module")

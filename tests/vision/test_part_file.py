@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_lib.vision import face_table
-from fer_lib.vision.part_file import PartFile, part_names
+from fer_lib.vision.part_file import PartFile, left_complete, part_names
 
 LABELS = ("happy", "sad")
 CALL = {"source": "a.mp4", "every": 1}
@@ -132,3 +132,38 @@ def test_what_a_kill_left_behind_the_saved_place_is_gone_to_the_byte(tmp_path, m
         one.append([row(3)], {"next": 4})
         one.close()
     assert again.path.read_bytes() == whole.path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["zeros", "other", "shorter"])
+def test_a_part_that_is_not_what_was_saved_is_refused_by_name(tmp_path, damage):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1), row(1, 1)], {"next": 2})
+    part.close()
+    content = bytearray(part.path.read_bytes())
+    content[-30:-20] = {"zeros": bytes(10), "other": b"0123456789", "shorter": b""}[damage]
+    part.path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"t\.csv\.part\.csv is .*start anew"):
+        PartFile(tmp_path / "t.csv", LABELS, CALL)
+
+
+def test_a_part_that_an_earlier_version_saved_goes_on(tmp_path):
+    part = PartFile(tmp_path / "t.csv", LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    part.close()
+    saved = json.loads(part.state_path.read_text())
+    del saved["checksum"], saved["complete"]
+    part.state_path.write_text(json.dumps(saved))
+    assert PartFile(tmp_path / "t.csv", LABELS, CALL).state == {"next": 1}
+
+
+def test_who_was_killed_while_it_wrote_its_files_is_known(tmp_path):
+    path = tmp_path / "t.csv"
+    assert not left_complete(path)
+    part = PartFile(path, LABELS, CALL)
+    part.append([row(0, 1)], {"next": 1})
+    part.save()
+    assert not left_complete(path)
+    part.finish()
+    assert left_complete(path) and PartFile(path, LABELS, CALL).complete
+    part.remove()
+    assert not left_complete(path) and not list(tmp_path.iterdir())

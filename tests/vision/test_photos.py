@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_lib import storage
 from fer_lib.emotions import COLOURS, FER7
-from fer_lib.vision import detection, face_table, yunet
+from fer_lib.vision import detection, face_table, photos, yunet
 from fer_lib.vision.detection import DETECTORS, Detection
 from fer_lib.vision.drawing import annotate
 from fer_lib.vision.face_table import save_table
@@ -483,6 +484,36 @@ def test_stopped_work_goes_on_by_the_same_call(tmp_path):
         "marked",
         "t.csv",
     }
+
+
+def test_a_kill_once_the_table_is_written_costs_nothing(tmp_path, monkeypatch):
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", picture((10, 10 * number)))
+    options = {"detector": "squares", "out": tmp_path / "t.csv", "annotated": tmp_path / "marked"}
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(photos._Copies, "end", lambda self: sys.exit())
+        recognise(tmp_path / "in", Stops(-1), **options)
+    assert (tmp_path / "t.csv").exists()
+    (tmp_path / "marked" / storage.temporary_name("0.jpg").name).write_text("of a killed process")
+    monkeypatch.setitem(DETECTORS, "squares", lambda: lambda image: [])  # nothing is searched
+    again = Stops(-1)
+    table = recognise(tmp_path / "in", again, **options)  # without overwrite
+    assert len(table) == 3 and not again.batches
+    assert sorted(os.listdir(tmp_path / "marked")) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert {path.name for path in tmp_path.iterdir()} - {"fer_home"} == {"in", "marked", "t.csv"}
+    with pytest.raises(FileExistsError, match="t.csv is there already"):
+        recognise(tmp_path / "in", again, **options)
+
+
+def test_part_of_a_table_of_photos_that_have_changed_is_refused(tmp_path):
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", picture((10, 10)))
+    options = {"detector": "squares", "out": tmp_path / "t.csv"}
+    with pytest.raises(KeyboardInterrupt):
+        recognise(tmp_path / "in", Stops(1), **options)
+    save(tmp_path / "in" / "0.png", picture())
+    with pytest.raises(FileExistsError, match="photos differ"):
+        recognise(tmp_path / "in", Stops(-1), **options)
 
 
 def test_a_stop_without_a_table_says_that_nothing_is_kept(tmp_path):

@@ -18,7 +18,7 @@ cv2 = pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 pytest.importorskip("av", reason='needs pip install -e ".[vision]"')
 
 from fer_lib.emotions import FER7
-from fer_lib.vision import detection, drawing, part_file
+from fer_lib.vision import detection, drawing, face_table, part_file
 from fer_lib.vision.face_table import faces_table
 from fer_lib.vision.video import predict_video
 from support import clips
@@ -456,3 +456,39 @@ def test_real_faces_that_move_keep_their_numbers(shared, tmp_path, monkeypatch, 
     counts = table["face"].value_counts()
     # Both men in front are in every frame under one number each.
     assert (counts == 30).sum() >= 2 and len(counts) <= 5
+
+
+def test_a_kill_while_the_files_are_written_costs_nothing(clip, tmp_path, monkeypatch):
+    names = {"out": "t.csv", "summary": "people.csv", "annotated": "m.mp4", "elan": "e.txt"}
+    files = {key: tmp_path / name for key, name in names.items()}
+    whole = {key: tmp_path / "whole" / name for key, name in names.items()}
+    predict(clip, **whole)
+    save, written = face_table.save_table, []
+
+    def killed(table, path, **options):
+        written.append(path)
+        if path == files["out"]:
+            raise SystemExit
+        save(table, path, **options)
+
+    monkeypatch.setattr(face_table, "save_table", killed)
+    with pytest.raises(SystemExit):
+        predict(clip, **files)
+    monkeypatch.setattr(face_table, "save_table", save)
+    predict(clip, **files)  # without overwrite
+    assert {p.name: p.read_bytes() for p in files.values()} == {
+        p.name: p.read_bytes() for p in whole.values()
+    }
+    assert {p.name for p in tmp_path.iterdir()} == {*names.values(), "whole"}
+    with pytest.raises(FileExistsError):
+        predict(clip, **files)
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_a_list_of_videos_is_no_video(clip, tmp_path, name):
+    (tmp_path / "other.avi").write_bytes(clip.read_bytes())
+    text = {"mp4": "ffconcat version 1.0\nfile other.avi\n"}.get(name[5:])
+    text = text or "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.avi\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name} cannot be read: it is no video"):
+        predict(tmp_path / name)

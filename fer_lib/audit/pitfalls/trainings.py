@@ -10,7 +10,6 @@ from fer_lib.models import classifier
 from fer_lib.screen import progress
 from fer_lib.training.feed import Feed
 from fer_lib.training.optimizers import SCHEDULES, build_optimizer
-from fer_lib.training.targets import LOSSES
 
 
 class Training(NamedTuple):
@@ -87,7 +86,7 @@ def train_network(
     )
     steps = -(-len(faces) // batch_size) * epochs
     rate = SCHEDULES["cosine"](learning_rate, steps)
-    feed.compile(build_optimizer("adamw", rate, 1e-4), LOSSES["crossentropy"]())
+    feed.compile(build_optimizer("adamw", rate, 1e-4), keras.losses.CategoricalCrossentropy())
     logs, answers = [], []
     for epoch in progress(range(epochs), f"seed {seed}"):
         logs.append(feed.train_epoch(faces.targets, None, epoch, batch_size))

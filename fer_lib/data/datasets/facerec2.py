@@ -1,17 +1,14 @@
 """Roboflow's exports (FaceRec2 among them): class folders, or a table of 0/1 columns."""
 
-import csv
-import io
 import os
 import re
-import shutil
-import uuid
 from pathlib import PurePosixPath
 
-from fer_lib import emotions
+from fer_lib import emotions, storage
 from fer_lib.data.datasets.cards import Card, Dataset, home
 from fer_lib.data.datasets.image_sets import images, load_files
-from fer_lib.data.readers import names as reading
+from fer_lib.data.readers import labels as labelling
+from fer_lib.data.readers import path_tables
 from fer_lib.data.readers.class_folders import class_entries, class_files
 from fer_lib.data.readers.image_files import Entry
 
@@ -70,19 +67,13 @@ def fetch_facerec2(workspace, project, version, *, form="folder"):
         import roboflow
     except ImportError:
         raise _not_fetched("roboflow is not installed (pip install roboflow)") from None
-    temporary = folder.with_name(f".{uuid.uuid4().hex[:8]}.facerec2")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
-        client = roboflow.Roboflow(api_key=key)
-        release = client.workspace(workspace).project(project).version(version)
-        release.download(form, location=str(temporary))
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        with storage.replacing_folder(folder) as temporary:
+            client = roboflow.Roboflow(api_key=key)
+            release = client.workspace(workspace).project(project).version(version)
+            release.download(form, location=str(temporary))
     except Exception as error:  # the client raises many kinds: network, HTTP, names
         raise _not_fetched(f"{workspace}/{project}/{version}: {type(error).__name__}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -95,14 +86,13 @@ def _not_fetched(reason):
 
 
 def _find(names, load):
-    tables = [name for name in names if PurePosixPath(name).name == TABLE]
+    labels = labelling.Labels()
+    tables = [name for name in sorted(names) if PurePosixPath(name).name == TABLE]
     if not tables:
         found = class_files(names)
         entries = class_entries(found, emotions.smallest_label_set(e for _, _, e in found))
     else:
-        entries = [
-            entry for table in sorted(tables) for entry in _table_entries(table, names, load)
-        ]
+        entries, _ = path_tables.find([*tables, *images(names)], load, labels)
         listed = {entry.name for entry in entries}
         unlisted = [name for name in images(names) if name not in listed]
         entries += [Entry(name, fault=f"stands in no {TABLE}") for name in unlisted]
@@ -112,39 +102,6 @@ def _find(names, load):
 def _photograph(entry):
     """Return what all copies of one photograph share: its class and name."""
     return f"{entry.emotion}/{_COPY.sub('', PurePosixPath(entry.name).stem)}"
-
-
-def _table_entries(table, names, load):
-    """Yield an `Entry` per row of a `_classes.csv`."""
-    try:
-        text = load(table).decode("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text), skipinitialspace=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is no CSV file in UTF-8 ({error}).") from None
-    header = [name.strip() for name in lines[0]] if lines else [""]
-    if header[0].lower() != "filename" or len(header) < 3:
-        raise ValueError(
-            f"{table} must begin with filename and the names of two classes or more; its first "
-            f"line is {header[:8]}."
-        )
-    classes = [emotions.canonical(name) for name in header[1:]]
-    folder, known = PurePosixPath(table).parent, set(names)
-    split = reading.split_of(folder.name)
-    for number, line in enumerate(lines[1:], start=1):
-        fields, where = [field.strip() for field in line], f"{table} row {number}"
-        name = (folder / fields[0]).as_posix()
-        chosen = [c for c, field in zip(classes, fields[1:], strict=False) if field == "1"]
-        fault = ""
-        if len(fields) != len(header):
-            fault = f"has {len(fields)} fields instead of {len(header)}"
-        elif set(fields[1:]) - {"0", "1"}:
-            fault = f"must hold 0 or 1 per class; it holds {fields[1:]}"
-        elif len(chosen) != 1:
-            fault = f"must have one class; it has {', '.join(chosen) or 'none'}"
-        elif name not in known:
-            fault = f"{fields[0]!r} is not beside the table"
-        emotion = chosen[0] if len(chosen) == 1 else None
-        yield Entry(name, emotion, split, fault=fault, where=where)
 
 
 FACEREC2 = Dataset(

@@ -1,9 +1,7 @@
 """FER-2013: the official protocol, and the download of the official files only."""
 
 import dataclasses
-import os
 import shutil
-import uuid
 import warnings
 from pathlib import Path
 
@@ -52,10 +50,12 @@ def load_fer2013(*, on_error="raise", split_seed=0):
         FileNotFoundError: If it is not there and cannot be downloaded.
         ValueError: If rows cannot be read.
     """
-    folder = home("fer2013")
-    if not sources.holds_data(folder):
+    folder, found = home("fer2013"), None
+    try:
+        found = sources.find_parts(folder)
+    except FileNotFoundError:
         folder = fetch_fer2013()
-    faces = sources.read(folder, on_error=on_error)
+    faces = sources.read(folder, on_error=on_error, found=found)
     if difference := _differences(faces):
         warnings.warn(f"FER-2013 in {folder} is not the official one: {difference}.", stacklevel=2)
     parts = split_by_usage(faces, "FER-2013", split_seed=split_seed)
@@ -141,14 +141,9 @@ def _keep_folders(downloaded, folder):
     roots = [path.parent for path in sorted(downloaded.rglob("train")) if path.is_dir()]
     for root in roots:
         if _folder_counts(root) == FER2013_FOLDERS:
-            temporary = folder / f".{uuid.uuid4().hex[:8]}"
-            try:
+            with storage.replacing_folder(folder) as temporary:
                 for split in FER2013_FOLDERS:
                     shutil.copytree(root / split, temporary / split)
-                for split in FER2013_FOLDERS:
-                    os.replace(temporary / split, folder / split)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
             return True
     return False
 

@@ -1,6 +1,6 @@
 """Files on disk to `Faces`.
 
-sources         read: any file, folder or zip; find_source: the one that a folder holds
+sources         read: any file, folder or zip; find_parts: those that a folder holds
 class_folders   images in folders named after emotions
 path_tables     CSV files of path and label
 fer2013_csv     FER-2013's CSV file

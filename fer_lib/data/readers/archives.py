@@ -4,7 +4,6 @@ import contextlib
 import os
 import stat
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -117,7 +116,7 @@ def unpacked(path):
                         archive.extract(member, folder, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ValueError(f"{path} is no whole tar file ({error}).") from None
-        yield Path(folder)
+        yield folder
 
 
 @contextlib.contextmanager
@@ -128,13 +127,12 @@ def unzipped(path):
             archive.extractall(folder)
         except (zipfile.BadZipFile, OSError) as error:
             raise ValueError(f"{path} is damaged ({error}); download it again.") from None
-        yield Path(folder)
+        yield folder
 
 
 def _temporary():
     cache = storage.fer_home() / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=".unpacked-", dir=cache)
+    return storage.temporary_folder(cache / "unpacked")
 
 
 def walk(root):

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ _IMAGES = ("pixels", "images", "image", "faces", "x", "data", "features", "fdata
 _LABELS = ("emotion", "emotions", "labels", "label", "y", "targets", "target", "flabels", "classes")
 _USAGES = ("usage", "split", "splits")
 _GROUPS = ("subject", "subjects", "group", "groups")
+_MOST_PACKED, _MOST_BYTES = 200, 64 << 20  # times its size, and bytes of arrays packed more
 _CODES = {0: "Training", 1: "PublicTest", 2: "PrivateTest"}
 
 
@@ -26,11 +28,22 @@ def load_arrays(path):
     for file in files:
         try:
             with open(file, "rb") as opened:
+                _check_packing(file)
                 content = np.load(opened, allow_pickle=False)
                 arrays |= dict(content) if hasattr(content, "files") else {file.stem: content}
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{file} cannot be read as arrays ({error}).") from None
     return arrays
+
+
+def _check_packing(file):
+    """Raise if a `.npz` file would unpack to far more than pictures do."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        sizes = [(member.file_size, member.compress_size) for member in archive.infolist()]
+    if sum(size for size, packed in sizes if size > _MOST_PACKED * packed) > _MOST_BYTES:
+        raise ValueError("it would unpack too far")
 
 
 def sorted_arrays(arrays):

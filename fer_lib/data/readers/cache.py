@@ -1,11 +1,11 @@
 """Parsed data sets, kept once under FER_HOME/cache by content and memory-mapped afterwards."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
-import uuid
 import warnings
 import zlib
 from pathlib import Path
@@ -105,9 +105,10 @@ def _read_index(file):
 
 def save_entry(entry, faces):
     """Write `faces` as one `.npy` per array and `faces.json`; the folder appears complete."""
-    temporary = entry.with_name(f".{uuid.uuid4().hex[:8]}.{entry.name}")
-    temporary.mkdir(parents=True)
-    try:
+    if entry.is_dir():  # damaged, or less than is wanted now
+        shutil.rmtree(entry, ignore_errors=True)
+    with contextlib.suppress(FileExistsError), storage.replacing_folder(entry) as temporary:
+        # By suppressing: another process was first, with the same content.
         arrays = {name: getattr(faces, name) for name in ARRAYS}
         arrays = {name: array for name, array in arrays.items() if array is not None}
         for name, array in arrays.items():
@@ -120,14 +121,6 @@ def save_entry(entry, faces):
             "checksums": {name: _checksum(array) for name, array in arrays.items()},
         }
         storage.write_json(temporary / "faces.json", about)
-        shutil.rmtree(entry, ignore_errors=True)
-        try:
-            temporary.rename(entry)
-        except OSError:
-            if not entry.is_dir():  # else another process was first, with the same content
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_entry(entry):

@@ -56,7 +56,7 @@ def read_fer2013_csv(source, *, on_error="raise", labels=_FER2013):
         labels = dataclasses.replace(labels, scheme="fer2013")
     with _opened_csv(source) as (file, name):
         try:
-            lines = _lines(file)
+            lines = _lines(file, name)
             columns, width, delimiter = _columns(next(lines, b""), name)
             told = functools.lru_cache(maxsize=None)(functools.partial(_class, labels=labels))
             records = _records(lines, columns, width, delimiter, told, name)
@@ -102,14 +102,15 @@ def _opened_csv(source):
             yield file, str(source)
 
 
-def _lines(file):
+def _lines(file, name):
     """Yield the lines of a binary file with their ends; blank ones too."""
     rest = b""
     while chunk := file.read(_CHUNK):
         lines = (rest + chunk).splitlines(keepends=True)
         rest = b"" if lines[-1].endswith((b"\n", b"\r")) else lines.pop()
         if len(rest) > _MAX_LINE:
-            raise ValueError(f"A line is longer than {_MAX_LINE >> 20} MiB: this is no such table.")
+            most = _MAX_LINE >> 20
+            raise ValueError(f"{name} has a line of more than {most} MiB: it is no such table.")
         yield from lines
     if rest:
         yield rest

@@ -27,6 +27,7 @@ COLUMNS = {
 }
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _DELIMITERS = ",;\t|"
+_MARKS = {"": False, "0": False, "0.0": False, "1": True, "1.0": True}
 _MAX_BYTES = 256 << 20
 _MANY = 100
 
@@ -47,9 +48,9 @@ def find(files, load, labels):
         tables = [name for name in tables if not name.lower().endswith(".txt")]
     parsed = {name: columns for name in tables if (columns := _columns(name, load))}
     splits = splits_of_tables(list(parsed))
-    known, entries, notes = Known(set(files).__contains__, lambda: files), [], []
+    known, entries, notes, seen = Known(set(files).__contains__, lambda: files), [], [], {}
     for name, table in parsed.items():
-        new = table_entries(name, table, known, labels, splits[name])
+        new = table_entries(name, table, known, labels, splits[name], seen)
         entries += new
         used = ", ".join(sorted({entry.split for entry in new} - {""})) or "all faces"
         notes.append(f"{name} → {used}: {len(new):,} rows")
@@ -112,7 +113,7 @@ class Known:
         return (there[0], "") if there else ("", f"{path!r} is no file below the table's folder")
 
 
-def table_entries(table, columns, known, labels, split=""):
+def table_entries(table, columns, known, labels, split="", seen=None):
     """Return an `Entry` per row of a table.
 
     Args:
@@ -121,14 +122,16 @@ def table_entries(table, columns, known, labels, split=""):
         known: `Known`.
         labels: `Labels`.
         split: Split of the rows where neither a column nor their folder tells it.
+        seen: Dict of each file that a row has listed to that row, which this adds to.
     """
     header, rows = columns
     places, classes = _places(table, header, labels)
-    folder, entries, seen = PurePosixPath(table).parent.as_posix().removeprefix("."), [], {}
+    seen = {} if seen is None else seen
+    folder, entries = PurePosixPath(table).parent.as_posix().removeprefix("."), []
     for number, row in enumerate(rows, start=1):
         where = f"{table} row {number}"
         if len(row) != len(header):
-            fault = "has another number of fields than the first line"
+            fault = f"has {len(row)} fields instead of the first line's {len(header)}"
             entries.append(Entry("", fault=fault, where=where))
             continue
         fields = {column: row[place].strip() for column, place in places.items()}
@@ -140,9 +143,9 @@ def table_entries(table, columns, known, labels, split=""):
             own, _, unclear = names.splits_above(PurePosixPath(name).parts[:-1])
             fault = fault or unclear
         if name in seen:
-            missing = f"{path!r} stands in row {seen[name]} already"
+            missing = f"{path!r} stands in {seen[name].removeprefix(f'{table} ')} already"
         elif name:
-            seen[name] = number
+            seen[name] = where
         if "group" in fields and not fields["group"]:
             fault = fault or "has no subject"
         fault = wrong or fault or missing
@@ -168,16 +171,18 @@ def _label(fields, row, classes, labels):
         if not fields["label"]:
             return "", None, "has no label"
         return fields["label"], *labels.tell(fields["label"])
-    try:
-        chosen = [name for name, place in classes.items() if float(row[place] or 0) == 1]
-        other = {row[place] for place in classes.values() if float(row[place] or 0) not in (0, 1)}
-    except ValueError:
-        chosen, other = [], {row[place] for place in classes.values()}
-    if other:
+    marks = {name: row[place].strip() for name, place in classes.items()}
+    told = {name: labels.tell(name) for name in marks}
+    known = [n for n, (of, why) in told.items() if of or why.startswith(reading.LEFT_OUT)]
+    if other := {marks[name] for name in known} - set(_MARKS):
         return "", None, f"must hold 0 or 1 per class; it holds {', '.join(sorted(other))[:40]}"
+    chosen = [name for name in known if _MARKS[marks[name]]]
+    # A 1 in another column alone: a class whose name nobody knows.
+    chosen = chosen or [name for name, mark in marks.items() if _MARKS.get(mark)]
     if len(chosen) != 1:
-        return "", None, f"must have one class; it has {', '.join(chosen) or 'none'}"
-    return chosen[0], *labels.tell(chosen[0])
+        called = ", ".join(told[name][0] or name for name in chosen)
+        return "", None, f"must have one class; it has {called or 'none'}"
+    return chosen[0], *told[chosen[0]]
 
 
 def read_path_table(path, *, on_error="raise", labels=None, **options):
@@ -329,4 +334,4 @@ def _places(table, header, labels):
     if "label" in places:
         return places, {}
     rest = [place for place in range(len(plain)) if place not in places.values()]
-    return places, {header[place].strip(): place for place in rest if labels.tell(header[place])[0]}
+    return places, {header[place].strip(): place for place in rest}

@@ -48,7 +48,7 @@ class Part(typing.NamedTuple):
     split: str = ""
 
 
-def read(path, *, on_error="raise", labels=None, size=48, colour=False):
+def read(path, *, on_error="raise", labels=None, size=48, colour=False, found=None):
     """Return the faces of a file, an archive or a folder, whatever known layout it has.
 
     What was parsed is cached under FER_HOME by content and memory-mapped afterwards.
@@ -60,6 +60,7 @@ def read(path, *, on_error="raise", labels=None, size=48, colour=False):
         labels: `Labels`: classes, numbering and what to leave out.
         size: Height and width of the faces in pixels. FER-2013's tables hold 48.
         colour: Whether to read colour; grey pictures then have three equal channels.
+        found: What `find_parts` said of the path, where it was asked already.
 
     Returns:
         `Faces`; `usage` holds the source's split names where it has any, `notes` what was taken
@@ -72,7 +73,7 @@ def read(path, *, on_error="raise", labels=None, size=48, colour=False):
     """
     archives.check_on_error(on_error)
     labels = labels or reading.Labels()
-    parts, notes = find_parts(Path(path))
+    parts, notes = found or find_parts(Path(path))
     for note in notes:
         warnings.warn(f"{path}: {note}.", stacklevel=2)
     faces = [_read_part(part, on_error, labels, size, colour) for part in parts]

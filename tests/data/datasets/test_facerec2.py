@@ -100,12 +100,12 @@ def test_copies_of_one_photograph_are_one_group_and_stay_on_one_side(home):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("{}, 0, 0, 0", "train/_classes.csv row 7: must have one class; it has none"),
-        ("{}, 1, 1, 0", "row 7: must have one class; it has angry, happy"),
-        ("{}, 1, 0", "row 7: has 3 fields instead of 4"),
-        ("{}, 1, 0, yes", "row 7: must hold 0 or 1 per class"),
-        ("none.png, 1, 0, 0", "row 7: 'none.png' is not beside the table"),
-        ("../test/_classes.csv, 1, 0, 0", "row 7: '../test/_classes.csv' is not beside"),
+        ("{}, 0, 0, 0", "train/_classes.csv row 7 (extra.png): must have one class; it has none"),
+        ("{}, 1, 1, 0", "row 7 (extra.png): must have one class; it has angry, happy"),
+        ("{}, 1, 0", "row 7: has 3 fields instead of the first line's 4"),
+        ("{}, 1, 0, yes", "row 7 (extra.png): must hold 0 or 1 per class"),
+        ("none.png, 1, 0, 0", "row 7 (none.png): 'none.png' is no file below the table's folder"),
+        ("../test/_classes.csv, 1, 0, 0", "'../test/_classes.csv' lies outside the folder"),
         (None, "train/extra.png: stands in no _classes.csv"),
     ],
 )
@@ -125,8 +125,8 @@ def test_a_bad_row_or_an_unlisted_image_is_named_or_skipped(home, row, reason):
 def test_an_unknown_class_column_is_an_error_with_the_nearest(home):
     write_tables(home)
     table = home / "valid" / "_classes.csv"
-    table.write_text(table.read_text().replace("suprise", "surprize3"))
-    with pytest.raises(ValueError, match="Unknown emotion 'surprize3'.*did you mean 'surprize'"):
+    table.write_text(table.read_text().replace("suprise", "surprose"))
+    with pytest.raises(ValueError, match="Unknown emotion 'surprose'.*did you mean 'surprise'"):
         catalogue.load_dataset("facerec2")
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fer_lib import emotions
 from fer_lib.data import catalogue
+from fer_lib.data.readers import labels as reading
 from fer_lib.data.readers import path_tables, sources
 
 
@@ -131,7 +132,7 @@ def _twice(folder):
 
 
 def _fields(folder):
-    return "a.png,sad,3", "row 3: has another number of fields"
+    return "a.png,sad,3", "row 3: has 3 fields instead of the first line's 2"
 
 
 def _empty(folder):
@@ -212,3 +213,36 @@ def test_a_csv_of_pixels_is_no_path_table(tmp_path):
     (tmp_path / "b.csv").write_text("path,label\n")
     assert not path_tables.is_path_table(tmp_path / "a.csv")
     assert path_tables.is_path_table(tmp_path / "b.csv")
+
+
+def test_a_picture_in_two_tables_is_named_for_it_would_stand_in_two_splits(tmp_path):
+    for number, name in enumerate(("a", "b", "c", "d")):
+        Image.new("L", (48, 48), number).save(tmp_path / f"{name}.png")
+    (tmp_path / "train.csv").write_text("image,label\na.png,sad\nb.png,fear\n")
+    (tmp_path / "test.csv").write_text("image,label\nc.png,sad\nd.png,fear\na.png,sad\n")
+    with pytest.raises(ValueError, match="'a.png' stands in test.csv row 3 already"):
+        sources.read(tmp_path)
+
+
+def one_hot(tmp_path, header, *rows):
+    for number, row in enumerate(rows):
+        Image.new("L", (48, 48), number).save(tmp_path / row.partition(",")[0])
+    (tmp_path / "_classes.csv").write_text("\n".join([header, *rows]) + "\n")
+    return tmp_path
+
+
+def test_columns_of_classes_may_be_left_out_and_others_hold_anything(tmp_path):
+    rows = ["a.png,1,0,0,31", "b.png,0,1,0,4", "c.png,0,0,1,1"]
+    one_hot(tmp_path, "filename,angry,sad,contempt,age", *rows)
+    assert len(sources.read(tmp_path)) == 3
+    faces = sources.read(tmp_path, labels=reading.understood(drop="contempt"))
+    assert shades(faces) == [0, 1]
+    faces = sources.read(tmp_path, labels=reading.understood("sad,angry"))
+    assert faces.label_set == ("sad", "angry") and len(faces.skipped) == 1
+
+
+def test_a_column_of_an_unknown_class_is_named(tmp_path):
+    rows = ["a.png,1,0,0", "b.png,0,1,0", "c.png,0,0,1"]
+    one_hot(tmp_path, "filename,angry,sad,surprose", *rows)
+    with pytest.raises(ValueError, match="'surprose' stand for no known class"):
+        sources.read(tmp_path)

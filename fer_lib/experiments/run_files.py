@@ -1,0 +1,57 @@
+"""Files of runs: the folders that hold them, and files that are damaged, called by name."""
+
+import contextlib
+import csv
+import os
+import zipfile
+from pathlib import Path
+
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError),
+    *(csv.Error, zipfile.BadZipFile),
+)
+
+
+def run_folders(results_dir, pattern="*"):
+    """Return the folders of runs below a folder, sorted, among them links to such folders.
+
+    What lies in a run is not searched.
+
+    Args:
+        results_dir: Folder of runs, or of folders of runs.
+        pattern: What the run folders' names must match.
+    """
+    found = []
+    for folder, within, files in os.walk(results_dir):
+        if "experiment.json" in files and folder != os.fspath(results_dir):
+            within.clear()
+            found.append(folder)
+        links = [path for path in (os.path.join(folder, n) for n in within) if os.path.islink(path)]
+        found += [path for path in links if os.path.exists(f"{path}/experiment.json")]
+    return sorted(path for path in map(Path, found) if path.match(pattern))
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Yield a path, and name it in the error if what is read from it is damaged."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise
+    except _DAMAGES as error:
+        if str(path) in str(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
+            "move the run's folder away and run again."
+        ) from None
+
+
+def holding(content, *names):
+    """Return what was read from a file if it holds these names."""
+    if not hasattr(content, "keys"):
+        raise ValueError(f"it holds {type(content).__name__}, not names with values")
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    return content
