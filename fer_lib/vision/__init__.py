@@ -5,6 +5,7 @@ pictures         picture files and folders of them, read
 face_table       the table of faces: its columns, and how it is saved
 drawing          boxes and names on a picture
 video            predict_video: a table, one row a face and frame
+video_places     which videos and files a call means
 video_files      files and streams: frames at their own times
 video_copy       marked copies with the sound
 people           a row per person; changes from a neutral beginning
