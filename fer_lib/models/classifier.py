@@ -1,8 +1,9 @@
 """Classifiers: a backbone between the pixels and a small head, frozen as deep as asked.
 
-A model takes raw faces, `uint8` of shape `(n, height, width)`, and returns probabilities; resizing,
-grey to RGB and the rescaling its backbone was trained with are its own layers. To add a backbone:
-one entry in `transfer.TRANSFER` or `from_scratch.NETWORKS`.
+A model takes raw faces, `uint8` of shape `(n, height, width)` or, in colour,
+`(n, height, width, 3)`, and returns probabilities; resizing, grey to RGB and the rescaling its
+backbone was trained with are its own layers. To add a backbone: one entry in `transfer.TRANSFER`
+or `from_scratch.NETWORKS`.
 """
 
 import itertools
@@ -36,7 +37,7 @@ def build_classifier(
     unfreeze: str = "all",
     batch_norm: str = "adapt",
     image_size: int = 48,
-    face_size: tuple[int, int] = (48, 48),
+    face_size: tuple[int, ...] = (48, 48),
     dropout: float = 0.2,
     attention: str | None = None,
 ) -> "keras.Model":
@@ -56,14 +57,15 @@ def build_classifier(
         unfreeze: What trains: `"top"`, `"100"` or `"all"`; see `set_trainable`.
         batch_norm: How unfrozen batch normalisation adapts; see `set_trainable`.
         image_size: Side in pixels to which the model resizes the face, at least 32.
-        face_size: `(height, width)` of the faces that the model takes, in pixels.
+        face_size: `(height, width)` of the faces that the model takes, in pixels; with a third
+            number, 3, they are RGB.
         dropout: Share of the features dropped before the output, in [0, 1).
         attention: Key of `attention.ATTENTION`, or `None`. It works on the map of stride 16; the
             backbone's blocks of stride 32 are left out, for at 48 px their map is one or two
             pixels wide. Transfer backbones only.
 
     Returns:
-        A `keras.Model` from `uint8` `(n, height, width)`, values 0 to 255, to `float32`
+        A `keras.Model` from `uint8` `(n, *face_size)`, values 0 to 255, to `float32`
         `(n, classes)`, rows summing to 1. Its attribute `origin` says which weights it started
         from, `notice` what `"auto"` had to do without (or `""`).
 
@@ -78,14 +80,16 @@ def build_classifier(
     spec = lookup(BACKBONES, backbone, "backbone")
     check_width(backbone, spec, alpha)
     attend = _attention(backbone, spec, attention)
-    start = find_weights(backbone, spec.application, alpha, weights)
+    face_size = _checked_size(backbone, spec, face_size)
+    channels = 3 if len(face_size) == 3 else spec.channels
+    start = find_weights(backbone, spec.application, alpha, weights, channels=channels)
     if callable(spec.application) and start.values is None and unfreeze != "all":
         lookup(UNFREEZE, unfreeze, "unfreeze mode")
         raise ValueError(
             f'{backbone} starts at random, so all of it must train: unfreeze="all"; '
             f"got {unfreeze!r}."
         )
-    inputs = keras.Input(tuple(face_size), dtype="uint8", name="face")
+    inputs = keras.Input(face_size, dtype="uint8", name="face")
     x = prepare_pixels(inputs, image_size, spec)
     base = build_network(spec.application, alpha, values=start.values, input_tensor=x)
     x = attend(base.get_layer(spec.stride_32).input) if attend else base.output
@@ -98,6 +102,20 @@ def build_classifier(
     model.origin, model.notice = start.origin, start.notice
     set_trainable(model, unfreeze, batch_norm)
     return model
+
+
+def _checked_size(backbone, spec, face_size):
+    face_size = tuple(face_size)
+    if len(face_size) not in (2, 3) or face_size[2:] not in ((), (3,)):
+        raise ValueError(
+            f"face_size must be (height, width), or (height, width, 3) for colour; got {face_size}."
+        )
+    if len(face_size) == 3 and not spec.colour:
+        raise ValueError(
+            f"{backbone} takes grey faces here: its ImageNet weights want BGR. Leave colour off, "
+            "or take a MobileNet."
+        )
+    return face_size
 
 
 def _check_start(start, model):
@@ -171,11 +189,12 @@ def trainable_summary(model):
     first = next((i for i, layer in enumerate(body) if layer.trainable and layer.weights), None)
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     total = model.count_params()
-    height, width = model.input_shape[1:]
+    height, width = model.input_shape[1:3]
+    kind = "colour faces" if len(model.input_shape) == 4 else "faces"
     rows, columns, channels = body[-1].output.shape[1:]
     where = "the head alone" if first is None else f"from layer {first + 1}, {body[first].name}, on"
     return (
-        f"{model.name}: faces {height}x{width}, {len(body) + 1} backbone layers, "
+        f"{model.name}: {kind} {height}x{width}, {len(body) + 1} backbone layers, "
         f"last map {rows}x{columns}x{channels}\n"
         f"starts from: {getattr(model, 'origin', 'a saved model')}\n"
         f"trains: {where} ({trained:,} of {total:,} parameters)"

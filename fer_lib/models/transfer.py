@@ -21,7 +21,9 @@ class Backbone(NamedTuple):
         momentum: Momentum of its batch normalisation where it is defined.
         stride_32: First layer that reads the map of stride 16 only to halve it: attention takes
             its input. `None` where there is no such map.
-        channels: 3 where grey is repeated for a network made for RGB, else 1.
+        channels: 3 where grey is repeated for a network made for RGB, else 1: such a network
+            takes as many channels as its faces have.
+        colour: Whether it may be given RGB; caffe's networks were made for BGR.
         head: Function `(map, dropout)` to features, or `None` for average pooling.
         dense: Whether its convolutions are all dense: those gain most from bfloat16.
     """
@@ -36,6 +38,7 @@ class Backbone(NamedTuple):
     channels: int = 3
     head: object = None
     dense: bool = False
+    colour: bool = True
 
 
 TRANSFER = {
@@ -91,6 +94,7 @@ TRANSFER = {
         trains_from="block4_conv1",
         stride_32="block5_pool",
         dense=True,
+        colour=False,
     ),
     "resnet50": Backbone(
         "ResNet50",
@@ -99,6 +103,7 @@ TRANSFER = {
         trains_from="conv4_block4_1_conv",
         stride_32="conv5_block1_1_conv",
         dense=True,
+        colour=False,
     ),
 }
 
@@ -156,23 +161,27 @@ def check_width(backbone, spec, alpha):
 
 
 def prepare_pixels(faces, image_size, spec):
-    """Turn raw grey faces into what a backbone takes, with layers of these names alone.
+    """Turn raw faces into what a backbone takes, with layers of these names alone.
 
     Args:
-        faces: Symbolic `uint8` tensor of shape `(n, height, width)`, values 0 to 255.
+        faces: Symbolic `uint8` tensor of shape `(n, height, width)`, grey, or
+            `(n, height, width, 3)`, RGB, values 0 to 255.
         image_size: Side to which they are resized, in pixels.
         spec: A `Backbone`.
 
     Returns:
-        Symbolic tensor of shape `(n, image_size, image_size, spec.channels)`.
+        Symbolic tensor of shape `(n, image_size, image_size, channels)`: 3 channels for colour,
+        else `spec.channels`.
     """
     from keras import layers
 
-    size = tuple(faces.shape[1:])
-    x = layers.Reshape((*size, 1), name="face_channel")(faces)
+    size, colour = tuple(faces.shape[1:3]), len(faces.shape) == 4
+    x = faces if colour else layers.Reshape((*size, 1), name="face_channel")(faces)
     if size != (image_size, image_size):
         x = layers.Resizing(image_size, image_size, name="resize")(x)
     rescale = layers.Rescaling(spec.scale, spec.offset, name="rescale")
+    if colour:
+        return rescale(x)
     if isinstance(spec.offset, tuple):  # one per channel
         return rescale(layers.Concatenate(name="grey_to_rgb")([x, x, x]))
     x = rescale(x)

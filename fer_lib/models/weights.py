@@ -50,7 +50,7 @@ class Start(NamedTuple):
     lacking: tuple = ()
 
 
-def find_weights(backbone, application, alpha, weights):
+def find_weights(backbone, application, alpha, weights, *, channels=None):
     """Find the weights that a backbone starts from.
 
     ImageNet's are looked for in `$FER_WEIGHTS` (if set), in `$FER_HOME/weights`, in Keras's own
@@ -63,7 +63,9 @@ def find_weights(backbone, application, alpha, weights):
         weights: `"imagenet"`, `"fer"` (trained on faces, shipped with the package), `"auto"`
             (ImageNet's where they can be had, else the shipped ones, else a random start, with
             a notice), a file (`.weights.h5` of the backbone, or `.keras` of a run with the same
-            backbone), or `None` for a random start.
+            backbone), the folder of such a run, or `None` for a random start.
+        channels: Of the map that the backbone takes, 1 or 3; defaults to 1 for a network from
+            scratch, else 3.
 
     Returns:
         A `Start`.
@@ -98,14 +100,32 @@ def find_weights(backbone, application, alpha, weights):
                 start = find_weights(backbone, application, alpha, "fer")
                 return start._replace(notice=notice)
             return Start(None, "random start (no ImageNet weights to be had)", notice)
-    path = Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights must be 'auto', 'imagenet', 'fer', None or a file; {weights!r} is no file."
-        )
+    path = file_of(weights)
     in_run = (path.parent / "experiment.json").is_file()
     label = f"run {path.parent.name}" if in_run else path.name
-    return _from_file(path, application, alpha, label)
+    return _from_file(path, application, alpha, label, channels)
+
+
+def file_of(weights):
+    """Return the file that `weights` names: itself, or a run's `model.keras`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = Path(weights)
+    if path.is_dir():
+        if not (path / "model.keras").is_file():
+            raise FileNotFoundError(
+                f"weights={str(weights)!r} is a folder without model.keras: give the folder of a "
+                "finished run that holds its model, or a file."
+            )
+        return path / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(
+            "weights must be 'auto', 'imagenet', 'fer', None, a run's folder or a file; "
+            f"{str(weights)!r} is no file."
+        )
+    return path
 
 
 def resolve_auto(backbone, application, alpha):
@@ -201,9 +221,9 @@ def _from_keras(backbone, alpha, ask):
         ) from None
 
 
-def _from_file(path, application, alpha, label):
+def _from_file(path, application, alpha, label, channels=None):
     origin = f"{label}, sha256 {file_hash(path)[:12]}"
-    base = _base(application, alpha, None)
+    base = _base(application, alpha, None, channels)
     try:
         if path.suffix == ".keras":
             lacking = _take_backbone(path, base)
@@ -238,8 +258,8 @@ def _title(application):
     return application.__name__.strip("_") if callable(application) else application
 
 
-def _base(application, alpha, weights):
+def _base(application, alpha, weights, channels=None):
     from fer_lib.models.transfer import build_network
 
-    channels = 1 if callable(application) else 3
+    channels = channels or (1 if callable(application) else 3)
     return build_network(application, alpha, input_shape=(96, 96, channels), weights=weights)

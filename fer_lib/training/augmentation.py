@@ -71,7 +71,8 @@ class RandomFace(keras.layers.Layer):
         seed: Seed of the random numbers.
 
     Call arguments:
-        images: Tensor of shape `(n, height, width)`, values 0 to 255, any dtype.
+        images: Tensor of shape `(n, height, width)` or `(n, height, width, 3)`, values 0 to 255,
+            any dtype.
 
     Returns:
         Tensor of the same shape and dtype, values 0 to 255.
@@ -114,11 +115,13 @@ class RandomFace(keras.layers.Layer):
         """Return the augmented faces, or `images` itself outside training."""
         if not training:
             return images
-        faces = self._resample(ops.cast(images, "float32"))
+        colour = len(images.shape) == 4
+        faces = self._resample(ops.cast(images if colour else images[..., None], "float32"))
         if self.settings["brightness"] or self.settings["contrast"]:
             faces = self._relight(faces)
         if self.settings["erasing"]:
             faces = self._erase(faces)
+        faces = faces if colour else faces[..., 0]
         return ops.cast(ops.round(ops.clip(faces, 0, 255)), images.dtype)
 
     def _uniform(self, faces, limit, columns=1):
@@ -126,7 +129,7 @@ class RandomFace(keras.layers.Layer):
         return keras.random.uniform(shape, -limit, limit, seed=self.seed_generator)
 
     def _resample(self, faces):
-        height, width = faces.shape[1:]
+        height, width = faces.shape[1:3]
         settings = self.settings
         angle = self._uniform(faces, math.radians(settings["rotation"]))[:, 0]
         zoom = 1 + self._uniform(faces, settings["zoom"])[:, 0]
@@ -143,21 +146,21 @@ class RandomFace(keras.layers.Layer):
         zero = ops.zeros_like(a0)
         transform = ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
         return ops.image.affine_transform(
-            faces[..., None],
+            faces,
             transform,
             interpolation="bilinear",
             fill_mode="nearest",
             data_format="channels_last",
-        )[..., 0]
+        )
 
     def _relight(self, faces):
         mean = ops.mean(faces, axis=(1, 2), keepdims=True)
-        gain = 1 + self._uniform(faces, self.settings["contrast"])[..., None]
-        shift = 255 * self._uniform(faces, self.settings["brightness"])[..., None]
+        gain = 1 + self._uniform(faces, self.settings["contrast"])[..., None, None]
+        shift = 255 * self._uniform(faces, self.settings["brightness"])[..., None, None]
         return (faces - mean) * gain + mean + shift
 
     def _erase(self, faces):
-        height, width = faces.shape[1:]
+        height, width = faces.shape[1:3]
         random = (self._uniform(faces, 1.0, 5) + 1) / 2
         erased = ops.cast(random[:, 4:] > 0.5, faces.dtype)
         sides = random[:, 2:4] * self.settings["erasing"] * erased
@@ -165,4 +168,5 @@ class RandomFace(keras.layers.Layer):
         rows = ops.abs(ops.arange(height, dtype="float32") / height - centre[:, 0]) < half[:, 0]
         columns = ops.abs(ops.arange(width, dtype="float32") / width - centre[:, 1]) < half[:, 1]
         mean = ops.mean(faces, axis=(1, 2), keepdims=True)
-        return ops.where(rows[:, :, None] & columns[:, None, :], mean, faces)
+        inside = rows[:, :, None] & columns[:, None, :]
+        return ops.where(inside[..., None], mean, faces)

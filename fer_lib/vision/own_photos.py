@@ -198,7 +198,9 @@ def _labelled(source, drop):
     if not entries:
         raise ValueError(f"{source} must hold photographs in folders named after emotions.")
     for entry in entries:
-        if entry.label and not entry.emotion and not entry.fault.startswith(reading.LEFT_OUT):
+        unknown = entry.label and not entry.emotion
+        unknown = unknown and not entry.fault.startswith(reading.LEFT_OUT)
+        if unknown or "lies outside" in entry.fault:
             raise ValueError(f"{source}: {entry.where or entry.name}: {entry.fault}.")
     labelled = [(entry.name, entry.emotion) for entry in entries if entry.name]
     faults += [f"{entry.where}: {entry.fault}" for entry in entries if not entry.name]

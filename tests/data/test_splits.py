@@ -257,7 +257,7 @@ def test_kfold_holds_out_every_face_once_and_tears_nothing_apart(seed, folds, gr
     groups = np.sort(rng.integers(0, 90, 630)) if grouped else None
     faces = make(rng, 630, groups=groups, labels=rng.permutation(np.arange(630) % 7), copies=copies)
     held_out, share = [], 630 / folds
-    largest = np.bincount(splits._joint_groups(faces, False)).max()
+    largest = np.bincount(splits._joint_groups(faces, None)).max()
     for rest, held in splits.kfold(faces, folds, seed=seed):
         assert straddling(rest, held) == (set(), set())
         assert len(rest) + len(held) == 630 and set(rest.classes) == set(range(7))

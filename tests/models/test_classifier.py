@@ -276,3 +276,46 @@ def test_the_model_says_where_it_started(tiny):
     model = build_classifier(tiny, weights=None)
     assert model.origin == "random start" and model.notice == ""
     assert "random start" in classifier.trainable_summary(model)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [("mini_xception", {}), ("mobilenet_v2", {"alpha": 0.35, "weights": None, "image_size": 64})],
+)
+def test_faces_in_colour_of_another_size_go_through(backbone, options, images, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = build_classifier(backbone, face_size=(48, 48, 3), **options)
+    coloured = np.stack([images, images // 2, 255 - images], axis=-1)
+    model.compile("sgd", "categorical_crossentropy")
+    assert np.isfinite(model.train_on_batch(coloured, np.eye(7)[np.arange(8) % 7]))
+    normalise(model)
+    answers = model.predict(coloured, verbose=0)
+    assert answers.shape == (8, 7) and np.isfinite(answers).all()
+    assert not np.allclose(answers, model.predict(coloured[..., ::-1], verbose=0))
+    assert "colour faces 48x48" in classifier.trainable_summary(model)
+    model.save(tmp_path / "colour.keras")
+    again = build_classifier(
+        backbone, face_size=(48, 48, 3), **options | {"weights": tmp_path / "colour.keras"}
+    )
+    body = classifier.backbone_layers(model)
+    for old, new in zip(body, classifier.backbone_layers(again), strict=True):
+        for was, now in zip(old.get_weights(), new.get_weights(), strict=True):
+            np.testing.assert_array_equal(was, now)
+
+
+def test_grey_equals_colour_of_equal_channels_in_a_transfer_backbone(images):
+    options = {"alpha": 0.25, "weights": None}
+    grey = build_classifier("mobilenet", **options)
+    colour = build_classifier("mobilenet", face_size=(48, 48, 3), **options)
+    colour.set_weights(grey.get_weights())
+    repeated = np.repeat(images[..., None], 3, axis=3)
+    np.testing.assert_allclose(
+        colour.predict(repeated, verbose=0), grey.predict(images, verbose=0), atol=1e-6
+    )
+
+
+def test_what_takes_no_colour_says_so():
+    with pytest.raises(ValueError, match="vgg16 takes grey faces here.*take a MobileNet"):
+        build_classifier("vgg16", weights=None, face_size=(48, 48, 3))
+    with pytest.raises(ValueError, match="face_size must be .height, width., or"):
+        build_classifier("mini_xception", face_size=(48, 48, 1))

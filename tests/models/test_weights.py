@@ -182,6 +182,19 @@ def test_a_run_s_model_can_be_started_from(tmp_path, rng):
 
 
 @pytest.mark.slow
+def test_a_run_s_folder_is_its_model_and_one_without_says_so(tmp_path):
+    run = tmp_path / "old"
+    run.mkdir()
+    with pytest.raises(FileNotFoundError, match="old' is a folder without model.keras"):
+        find(run)
+    (run / "experiment.json").write_text("{}")
+    model = classifier.build_classifier("tiny", weights=put(tmp_path / "w.weights.h5", 4))
+    model.save(run / "model.keras")
+    start = find(run)
+    assert values(start) == {4.0} and start.origin.startswith("run old, sha256 ")
+    assert find(run / "model.keras").origin == start.origin
+
+
 def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
     options = {"alpha": 0.35, "image_size": 32, "attention": "se"}
     run = classifier.build_classifier("mobilenet_v2", weights=None, **options)

@@ -1,6 +1,7 @@
 """Batch normalisation with the statistics of some faces."""
 
 import keras
+import numpy as np
 
 from fer_lib.data import synthetic
 
@@ -11,7 +12,10 @@ def normalise(model):
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    model(synthetic.make_faces(64, seed=9).images, training=True)
+    faces = synthetic.make_faces(64, seed=9).images
+    if len(model.input_shape) == 4:
+        faces = np.stack([faces, faces // 2, 255 - faces], axis=-1)
+    model(faces, training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

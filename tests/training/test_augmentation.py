@@ -136,3 +136,13 @@ def test_none_is_no_layer_and_an_unknown_policy_an_error():
     assert build_augmentation("none") is None
     with pytest.raises(ValueError, match="Unknown augmentation 'standart'.*did you mean 'standard"):
         build_augmentation("standart")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_three_channels_of_a_face_are_changed_together(policy, images):
+    grey = augmented(build_augmentation(policy, seed=2), images)
+    repeated = np.repeat(images[..., None], 3, axis=3)
+    colour = augmented(build_augmentation(policy, seed=2), repeated)
+    assert colour.dtype == np.uint8 and colour.shape == (64, 48, 48, 3)
+    for channel in range(3):
+        assert np.abs(colour[..., channel].astype(int) - grey).max() <= 1

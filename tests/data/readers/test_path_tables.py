@@ -244,5 +244,5 @@ def test_columns_of_classes_may_be_left_out_and_others_hold_anything(tmp_path):
 def test_a_column_of_an_unknown_class_is_named(tmp_path):
     rows = ["a.png,1,0,0", "b.png,0,1,0", "c.png,0,0,1"]
     one_hot(tmp_path, "filename,angry,sad,surprose", *rows)
-    with pytest.raises(ValueError, match="'surprose' stand for no known class"):
+    with pytest.raises(ValueError, match="Unknown emotion 'surprose'.*did you mean 'surprise'"):
         sources.read(tmp_path)
