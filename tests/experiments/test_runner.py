@@ -20,7 +20,7 @@ from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import holding, locks, runner, runs
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.models import classifier
-from fer_lib.training import checkpoints, devices, loop
+from fer_lib.training import checkpoints, devices, frozen, loop
 from support.finished_runs import experiment
 
 FILES = [
@@ -398,18 +398,18 @@ def test_several_devices_are_announced_with_the_rule_for_the_rate(monkeypatch):
 def test_the_model_is_saved_after_its_calibration_and_before_its_test(
     tiny, tiny_faces, tmp_path, monkeypatch
 ):
-    events, predict, save = [], keras.Model.predict, keras.Model.save
+    events, answer, save = [], frozen.compute_features, keras.Model.save
 
-    def predicting(self, images, **options):
+    def answering(model, images, **options):
         split = [name for name, faces in tiny_faces.items() if images is faces.images]
         events.append(split[0] if split else "other")
-        return predict(self, images, **options)
+        return answer(model, images, **options)
 
     def saving(self, *arguments, **options):
         events.append("save")
         return save(self, *arguments, **options)
 
-    monkeypatch.setattr(keras.Model, "predict", predicting)
+    monkeypatch.setattr(frozen, "compute_features", answering)
     monkeypatch.setattr(keras.Model, "save", saving)
     runner.run(experiment(tmp_path, epochs=1), tiny_faces)
     assert events[-4:] == ["validation", "save", "test", "validation"]
@@ -437,7 +437,8 @@ def test_each_state_of_a_run_is_said_in_a_sentence(
         runner.run(this, tiny_faces)
     assert caught.value._render_traceback_() == [str(caught.value)]  # all that a notebook shows
     folder = tmp_path / this.name
-    left = folder / "figures" / ".0a1b2c3d.loss.png"  # of a process that was killed
+    name = f".fer-{storage._host()}-999999999-0a1b2c.loss.png"  # of a process that was killed
+    left = folder / "figures" / name
     left.parent.mkdir()
     left.touch()
     monkeypatch.setattr(checkpoints, "save", save)

@@ -16,9 +16,8 @@ from fer_lib.training.loop import Stage
 from support.places import ROOT
 
 on_tensorflow = keras.backend.backend() == "tensorflow"
-COLUMNS = (
-    "epoch stage loss accuracy val_loss val_accuracy val_macro_f1 learning_rate seconds".split()
-)
+COLUMNS = """epoch stage loss accuracy val_loss val_accuracy val_macro_f1 learning_rate
+compile_seconds seconds""".split()
 
 
 def fit(tiny, data, folder, *, stages, model_seed=0, **options):

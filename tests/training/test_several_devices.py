@@ -105,7 +105,7 @@ for mode in ("none", "data"):
         this = Experiment(
             dataset="synthetic", backbone="tiny", weights=None, image_size=32, epochs=2,
             head_epochs=0, learning_rate=0.01, batch_size=32, dropout=0.0, augmentation="none",
-            batch_norm="frozen" if backend == "tensorflow" else "adapt", mixed_precision="none",
+            batch_norm="frozen", mixed_precision="none",
             ema=0.5, mixing="mixup", distribute=mode,
             results_dir=f"{folder}/{mode}",
         )

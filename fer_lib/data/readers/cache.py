@@ -1,6 +1,5 @@
 """Parsed data sets, kept once under FER_HOME/cache by content and memory-mapped afterwards."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -107,20 +106,23 @@ def save_entry(entry, faces):
     """Write `faces` as one `.npy` per array and `faces.json`; the folder appears complete."""
     if entry.is_dir():  # damaged, or less than is wanted now
         shutil.rmtree(entry, ignore_errors=True)
-    with contextlib.suppress(FileExistsError), storage.replacing_folder(entry) as temporary:
-        # By suppressing: another process was first, with the same content.
-        arrays = {name: getattr(faces, name) for name in ARRAYS}
-        arrays = {name: array for name, array in arrays.items() if array is not None}
-        for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        about = {
-            "name": faces.name,
-            "label_set": faces.label_set,
-            "skipped": faces.skipped,
-            "notes": faces.notes,
-            "checksums": {name: _checksum(array) for name, array in arrays.items()},
-        }
-        storage.write_json(temporary / "faces.json", about)
+    try:
+        with storage.replacing_folder(entry) as temporary:
+            arrays = {name: getattr(faces, name) for name in ARRAYS}
+            arrays = {name: array for name, array in arrays.items() if array is not None}
+            for name, array in arrays.items():
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            about = {
+                "name": faces.name,
+                "label_set": faces.label_set,
+                "skipped": faces.skipped,
+                "notes": faces.notes,
+                "checksums": {name: _checksum(array) for name, array in arrays.items()},
+            }
+            storage.write_json(temporary / "faces.json", about)
+    except FileExistsError:  # another process was first, with the same content
+        if not entry.is_dir():
+            raise
 
 
 def load_entry(entry):
