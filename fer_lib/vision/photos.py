@@ -4,6 +4,7 @@ import collections
 import contextlib
 import functools
 import hashlib
+import io
 import math
 import os
 import warnings
@@ -354,7 +355,11 @@ class _Copies:
         from PIL import Image
 
         with storage.replacing(self.folder / self._names[number]) as temporary:
-            Image.fromarray(image).save(temporary, quality=90)
+            # Through memory: Pillow does not notice where a full disk takes only part of a JPEG.
+            encoded = io.BytesIO()
+            kind = Image.registered_extensions()[temporary.suffix.lower()]
+            Image.fromarray(image).save(encoded, kind, quality=90)
+            temporary.write_bytes(encoded.getvalue())
 
     def end(self):
         (self.folder / _UNFINISHED).unlink()

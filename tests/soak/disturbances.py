@@ -128,6 +128,8 @@ def fill_disk(bench, job, random):
 
 def read_only(bench, job, random):
     """Let the folder be read-only; nothing may change, and once it is not, all is well."""
+    if not bench.mounted and os.geteuid() == 0:  # modes mean nothing to root
+        return 0
     with bench.place(job) as place:
         before = _names(place)
         with _unwritable(place, mounting=bench.mounted):
