@@ -14,26 +14,62 @@ import click
 from click import argument, option
 
 import fer_lib
-from fer_lib import screen
-from fer_lib.command_line import Command, Commands
+from fer_lib import screen, storage
 
+SECTIONS = ("Train and compare", "Use a model", "Data", "Check")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
-@click.group(cls=Commands, context_settings=_SETTINGS)
+class _Command(click.Command):
+    """A command with a section in the list of commands and an example below its options."""
+
+    def __init__(self, *words, section, example, **options):
+        super().__init__(*words, **options)
+        self.section, self.example = section, example
+
+    def parse_args(self, context, words):
+        """Read `--formats a b` as `--formats a --formats b`, where the metavar ends in dots."""
+        many = {p.opts[0] for p in self.params if (getattr(p, "metavar", "") or "")[-3:] == "..."}
+        spread, taking = [], None
+        for word, after in zip(words, [*words[1:], "-"], strict=False):
+            if word in many:
+                taking = word
+                if after.startswith("-"):
+                    told = f"Option {word!r} requires an argument."
+                    raise click.BadOptionUsage(word, told, context)
+            elif word.startswith("-"):
+                taking = None
+                spread.append(word)
+            else:
+                spread += [taking, word] if taking else [word]
+        return super().parse_args(context, spread)
+
+    def format_epilog(self, context, formatter):
+        """Write the example."""
+        with formatter.section("Example"):
+            formatter.write_text(f"{context.command_path} {self.example}".rstrip())
+
+
+class _Commands(click.Group):
+    """Commands, listed by section in the order in which they are written."""
+
+    def format_commands(self, context, formatter):
+        """Write one list of commands for each section."""
+        for section in SECTIONS:
+            listed = {k: v for k, v in self.commands.items() if v.section == section}
+            with formatter.section(section):
+                formatter.write_dl([(k, v.get_short_help_str(70)) for k, v in listed.items()])
+
+
+@click.group(cls=_Commands, context_settings=_SETTINGS)
 @click.version_option(fer_lib.__version__, prog_name="fer_lib")
 def commands():
     """Train, compare and use facial-expression classifiers."""
 
 
 def command(section, example=""):
-    """Add the function below to the commands.
-
-    Args:
-        section: One of `command_line.SECTIONS`.
-        example: Words that come after the command's name in its example.
-    """
-    return commands.command(cls=Command, section=section, example=example)
+    """Add the function below to a section's commands; its example are words after its name."""
+    return commands.command(cls=_Command, section=section, example=example)
 
 
 def main(arguments=None):
@@ -81,14 +117,6 @@ _csv = option("--csv", metavar="FILE", help="Also write every column to a CSV fi
 _overwrite = option("--overwrite", is_flag=True, help="Write even if the files are there.")
 
 
-def _write_csv(table, path):
-    from fer_lib.storage import replacing
-
-    if path:
-        with replacing(path) as temporary:
-            table.to_csv(temporary, index=False)
-
-
 # Each command imports what it needs, so --help answers at once.
 
 
@@ -125,7 +153,8 @@ def runs(results_dir, csv):
     if table.empty:
         print(f"No runs in {results_dir}/.")
         return
-    _write_csv(table, csv)
+    if csv:
+        storage.write_csv(csv, table)
     print(summary_table(table).to_string(index=False))
 
 
@@ -138,14 +167,13 @@ def compare(folders, best):
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
     """
-    from fer_lib.experiments.comparison import compare_runs
+    from fer_lib.experiments.comparison import best_of, compare_runs
     from fer_lib.experiments.runs import finished_runs
 
     found = finished_runs([*folders, best] if best else folders)
     if len(found) < 2:
         raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
-    scores = {name: run.scores["validation"]["macro_f1"]["value"] for name, run in found.items()}
-    best = str(Path(best)) if best else max(scores, key=scores.get)
+    best = str(Path(best)) if best else best_of(found)
     print(compare_runs(found, best).round(4).to_string())
 
 
@@ -170,7 +198,8 @@ def evaluate(model, datasets, whole, csv, predictions):
     answering = load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
     table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
-    _write_csv(table, csv)
+    if csv:
+        storage.write_csv(csv, table)
     if predictions:
         save_answers(answering, loaded[datasets[0]]["test"], predictions)
     print(table.round(4).T.to_string(header=False))

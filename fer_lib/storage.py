@@ -255,6 +255,12 @@ def write_json(path, value):
         temporary.write_bytes(as_json(value).encode("utf-8"))
 
 
+def write_csv(path, table, *, index=False, **options):
+    """Write a `pandas.DataFrame` as CSV, all of it or nothing; options as of its `to_csv`."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=index, **options)
+
+
 def as_json(value):
     """Return the text that `write_json` writes."""
     return json.dumps(value, indent=2) + "\n"

@@ -17,7 +17,7 @@ HEAVY = BACKENDS | {"keras", "numpy", "pandas", "scipy", "sklearn", "matplotlib"
 
 # Lowest first: a wing imports from lower floors alone.
 FLOORS = (
-    ("choices", "storage", "screen", "command_line"),
+    ("choices", "storage", "screen"),
     ("emotions",),
     ("evaluation", "models", "data", "plots"),
     ("inference",),

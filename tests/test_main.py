@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import fer_lib
-from fer_lib.__main__ import commands, main
-from fer_lib.command_line import SECTIONS
+from fer_lib.__main__ import SECTIONS, commands, main
 from fer_lib.experiments.runs import Run
 from support.finished_runs import write_run
 from support.places import ROOT

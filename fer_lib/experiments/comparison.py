@@ -14,6 +14,11 @@ from fer_lib.evaluation.significance import holm, mcnemar
 from fer_lib.experiments import runs
 
 
+def best_of(found):
+    """Return the label of the run with the highest validation macro-F1 in `{label: Run}`."""
+    return max(found, key=lambda label: found[label].scores["validation"]["macro_f1"]["value"])
+
+
 def compare_runs(found, best, *, resamples=2000, seed=0):
     """Test each run against one run on the test faces that all of them scored.
 

@@ -72,8 +72,7 @@ def collect(grid, file=None, also=()):
         )
     table = table.drop(columns="minutes").loc[names].reset_index()
     if file:
-        with storage.replacing(file) as temporary:
-            table.to_csv(temporary, index=False)
+        storage.write_csv(file, table)
     return table
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from fer_lib.storage import replacing
+from fer_lib import storage
 
 
 def read_history(folder):
@@ -41,8 +41,7 @@ def save(folder, history, best, model, trainer):
     # Not HDF5: on a full disk its library ends the whole process (segmentation fault).
     _write(_weights(folder, last), model.weights)
     _write(_optimizer(folder, last), trainer.optimizer.variables)
-    with replacing(folder / "history.csv") as path:
-        pd.DataFrame(history).to_csv(path, index=False)
+    storage.write_csv(folder / "history.csv", pd.DataFrame(history))
     keep = {_weights(folder, last), _optimizer(folder, last), _weights(folder, best)}
     for path in (folder / "checkpoint").iterdir():
         if path not in keep:
@@ -70,7 +69,7 @@ def load_optimizer(folder, epoch, trainer):
 
 def _write(path, variables):
     values = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    with replacing(path) as temporary:
+    with storage.replacing(path) as temporary:
         np.savez(temporary, **{str(number): value for number, value in enumerate(values)})
 
 

@@ -66,7 +66,19 @@ class Job:
         return damaged.name in words
 
 
-class Photos(Job):
+class Table(Job):
+    """A command that writes a table of faces bit by bit."""
+
+    def fragile(self, place):
+        """Return the part of the table, and the model."""
+        return [*place.glob("out/*.part.*"), *place.glob("model.*")]
+
+    def begin(self, place):
+        """A part is there after a kill only."""
+        return True
+
+
+class Photos(Table):
     """`fer predict` with a table and marked copies."""
 
     name, weight = "photos", 3.0
@@ -89,16 +101,8 @@ class Photos(Job):
         _prepare()
         return main([*self.words, "--model", "model.tflite"])
 
-    def fragile(self, place):
-        """Return the part of the table, and the model."""
-        return [*place.glob("out/*.part.*"), *place.glob("model.*")]
 
-    def begin(self, place):
-        """A part is there after a kill only."""
-        return True
-
-
-class Video(Job):
+class Video(Table):
     """`fer video` with its tables, its marked copy and its episodes."""
 
     name, weight = "video", 3.0
@@ -114,14 +118,6 @@ class Video(Job):
         _prepare()
         more = ["--elan", "out/episodes.txt", "--detector", "frames", "--model", "model.tflite"]
         return main([*self.words.split(), *more])
-
-    def fragile(self, place):
-        """Return the part of the table, and the model."""
-        return [*place.glob("out/*.part.*"), *place.glob("model.*")]
-
-    def begin(self, place):
-        """A part is there after a kill only."""
-        return True
 
 
 class Publish(Job):

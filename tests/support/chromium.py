@@ -2,12 +2,9 @@
 
 import base64
 import contextlib
-import functools
-import http.server
 import json
 import shutil
 import subprocess
-import threading
 import time
 
 import pytest
@@ -149,20 +146,3 @@ class Tab:
                 return true;
             }).map(e => e.outerHTML.slice(0, 80))"""
         )
-
-
-@contextlib.contextmanager
-def files_served(folder):
-    """Serve a folder as `python -m http.server` does, and yield the address."""
-
-    class Silent(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Silent, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://localhost:{server.server_port}/"
-        finally:
-            server.shutdown()

@@ -29,6 +29,13 @@ def stub(tmp_path):
     return write_stub(tmp_path / "stub.ipynb")
 
 
+def finish(grid, seeds):
+    """Write results of the points of `tiny_grid` with dropout 0.1 and these seeds."""
+    fixed = {"dataset": "synthetic", "weights": None, "dropout": 0.1}
+    part = make_grid({"results_dir": str(grid.results_dir)} | fixed, seeds=seeds)
+    write_results(part, [0.5] * len(part.points), [0.5] * len(part.points))
+
+
 def behave(tmp_path, **how):
     storage.write_json(tmp_path / "runs" / "behaviour.json", how)
 
@@ -190,19 +197,7 @@ def test_a_killed_point_is_seen_and_run_again(tmp_path, stub):
 
 def test_the_states_of_many_points_take_one_listing_of_their_folder(tmp_path, monkeypatch):
     grid = tiny_grid(tmp_path)
-    write_results(
-        make_grid(
-            {
-                "results_dir": str(grid.results_dir),
-                "dataset": "synthetic",
-                "weights": None,
-                "dropout": 0.1,
-            },
-            seeds=2,
-        ),
-        [0.5] * 2,
-        [0.5] * 2,
-    )
+    finish(grid, seeds=2)
     lock = points_module.point_file(grid.points[3], ".lock")
     storage.write_json(lock.with_name(f"{lock.name}.0"), {"host": "h", "pid": 1, "job": ""})
     listed = []
@@ -350,19 +345,7 @@ def test_the_array_holds_what_is_to_do_with_the_options_of_sbatch(tmp_path, stub
         sacctmgr="exit 1",
     )
     grid = tiny_grid(tmp_path)
-    write_results(
-        make_grid(
-            {
-                "results_dir": str(grid.results_dir),
-                "dataset": "synthetic",
-                "weights": None,
-                "dropout": 0.1,
-            },
-            seeds=[1],
-        ),
-        [0.5],
-        [0.5],
-    )
+    finish(grid, seeds=[1])
     options = {"notebook": stub, "throttle": 3, "gpus": 1, "mem": "8G", "cpus": 4, "qos": None}
     assert slurm.submit(grid, nodelist="n1", **options) == "7"
     words = (tmp_path / "words").read_text().splitlines()

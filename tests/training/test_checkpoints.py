@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from fer_lib import storage
 from fer_lib.models import classifier
 from fer_lib.training import checkpoints
 
@@ -87,14 +88,14 @@ def test_a_save_broken_off_anywhere_leaves_the_epoch_before(model, tmp_path, mon
     checkpoints.save(tmp_path, rows(1), 1, model, model)
     weights = model.get_weights()
     step(model)
-    replacing = checkpoints.replacing
+    replacing = storage.replacing
 
     def broken(path):
         if path.name.endswith(ending):
             raise KeyboardInterrupt
         return replacing(path)
 
-    monkeypatch.setattr(checkpoints, "replacing", broken)
+    monkeypatch.setattr(storage, "replacing", broken)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save(tmp_path, rows(2), 2, model, model)
     assert checkpoints.read_history(tmp_path) == rows(1)

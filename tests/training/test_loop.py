@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_lib import storage
 from fer_lib.models import classifier
 from fer_lib.training import checkpoints, feed, loop
 from fer_lib.training.loop import Stage
@@ -351,7 +352,7 @@ def test_a_training_stopped_after_an_epoch_ends_as_an_uninterrupted_one(
 def test_a_stop_between_checkpoint_and_history_is_harmless(
     tiny, data, tmp_path, uninterrupted, monkeypatch
 ):
-    replacing = checkpoints.replacing
+    replacing = storage.replacing
     saved = []
 
     def killing(path):
@@ -361,7 +362,7 @@ def test_a_stop_between_checkpoint_and_history_is_harmless(
         return replacing(path)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(checkpoints, "replacing", killing)
+        patch.setattr(storage, "replacing", killing)
         train(tiny, data, tmp_path)
     assert len(checkpoints.read_history(tmp_path)) == 3
     assert (tmp_path / "checkpoint" / "0004.weights.npz").exists()

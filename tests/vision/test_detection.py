@@ -1,7 +1,5 @@
 """Faces in pictures: detectors, crops, and the file of weights."""
 
-import functools
-import http.server
 import math
 import sys
 import threading
@@ -13,6 +11,7 @@ import pytest
 from fer_lib.vision import detection
 from fer_lib.vision import yunet as network_file
 from fer_lib.vision.detection import DETECTORS, Detection, crop_faces, detect
+from support.web_server import files_served
 
 pytest.importorskip("cv2", reason='needs pip install -e ".[vision]"')
 
@@ -52,19 +51,10 @@ def photo(shared):
 def site(tmp_path):
     """Serve a folder on this machine; yields (folder, address)."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
     folder = tmp_path / "site"
     folder.mkdir()
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with files_served(folder) as address:
+        yield folder, address
 
 
 def drawn(tilt=0.0):

@@ -1,10 +1,7 @@
 """Where photographs come from: what a source stands for, and what is said of the rest."""
 
-import functools
-import http.server
 import io
 import os
-import threading
 
 import numpy as np
 import pytest
@@ -12,23 +9,15 @@ from PIL import Image
 
 from fer_lib.vision import pictures
 from fer_lib.vision.pictures import read_photo
+from support.web_server import files_served
 
 
 @pytest.fixture
 def site(tmp_path):
     """Serve `tmp_path` on this machine; yields the address."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with files_served(tmp_path) as address:
+        yield address
 
 
 def save(path, shade=100, size=(9, 7)):

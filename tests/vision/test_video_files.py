@@ -1,9 +1,6 @@
 """Files and streams: own times, turned pictures, true ends, damage, and copies with sound."""
 
-import functools
-import http.server
 import subprocess
-import threading
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +14,7 @@ from fer_lib.vision.video_files import Video, name_of
 from support import clips
 from support.clips import write_clip
 from support.rtsp import rtsp_server
+from support.web_server import files_served
 
 PICTURES = [clips.picture((20 + 4 * n, 40)) for n in range(30)]
 UNEVEN = [0, 10, 20, 500, 540, 1900, 2000, *range(2100, 4400, 100)]
@@ -234,19 +232,12 @@ def test_a_full_disk_is_an_error_and_the_old_file_stays(tmp_path, free):
 def test_an_address_is_read_as_a_file_is(tmp_path):
     write_clip(tmp_path / "a.mp4", PICTURES, codec="libx264")
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            """Say nothing."""
-
-    handler = functools.partial(Quiet, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/a.mp4"
+    with files_served(tmp_path) as site:
+        address = f"{site}/a.mp4"
         assert seconds(address) == seconds(tmp_path / "a.mp4")
         assert len(seconds(address, start=0.4)) == 20
         with pytest.raises(ValueError, match=r"gone\.mp4 cannot be read: "):
             Video(address.replace("a.mp4", "gone.mp4"))
-        server.shutdown()
 
 
 def test_a_camera_s_stream_is_read_as_a_file_is(tmp_path):

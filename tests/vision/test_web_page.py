@@ -15,6 +15,7 @@ from fer_lib.__main__ import main
 from fer_lib.inference.predictor import load_predictor
 from fer_lib.vision import detection, pictures, web_page
 from support import chromium
+from support.web_server import files_served
 
 SCRIPTS = Path(web_page.__file__).with_name("web")
 STATUS = "document.getElementById('status').textContent"
@@ -123,7 +124,7 @@ def tab(folder, shared, tmp_path_factory):
     picture.write_bytes(frame.tobytes() * 30)
     camera = f"--use-file-for-fake-video-capture={picture}"
     where = tmp_path_factory.mktemp("browser") / "profile"
-    with chromium.files_served(folder) as address, chromium.browser(where, camera) as opened:
+    with files_served(folder) as address, chromium.browser(where, camera) as opened:
         opened.open(address)
         opened.until(f"{STATUS} === 'Ready.'")
         opened.run("import('./page.js').then(page => { window.page = page; })")
