@@ -26,7 +26,11 @@ _ALWAYS_NAMED = frozenset(
 )
 
 # What these parameters say is read only where the other one is set.
-_READ_WITH = {"mixing_alpha": "mixing", "distill_temperature": "distill_from"}
+_READ_WITH = {
+    "mixing_alpha": "mixing",
+    "distill_weight": "distill_from",
+    "distill_temperature": "distill_from",
+}
 
 _RANGES = {
     "train_fraction": (0.001, 1),
@@ -43,6 +47,7 @@ _RANGES = {
     "ema": (0, 0.99999),
     "label_smoothing": (0, 0.95),
     "mixing_alpha": (0.01, 100),
+    "distill_weight": (0, 1),
     "distill_temperature": (0.1, 100),
     "patience": (1, 10_000),
     "seed": (0, 2**31 - 1),
@@ -100,6 +105,7 @@ class Experiment:
             output learns beside the first and which is left out of the saved model; or `None`.
         distill_from: Teachers, separated by commas: runs' folders or model files, see
             `predictor.load_predictor`; or `None`. Half of each target is theirs.
+        distill_weight: Share of the teachers in the targets; 1 leaves the labels out.
         distill_temperature: Of the teachers' answers; above 1 makes them more even.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
@@ -149,6 +155,7 @@ class Experiment:
     mixing_alpha: float = 0.2
     auxiliary: str | None = None
     distill_from: str | None = None
+    distill_weight: float = 0.5
     distill_temperature: float = 2.0
     # which epoch
     monitor: str = "val_macro_f1"

@@ -247,6 +247,7 @@ def _fit(experiment, data, model, teachers, folder):
         aims = targets.distill(
             aims,
             ask_teachers(teachers, data["train"]),
+            weight=experiment.distill_weight,
             temperature=experiment.distill_temperature,
         )
     auxiliary = None

@@ -16,7 +16,6 @@ RETIRED = {
     "sampling": None,
     "layer_decay": 1.0,
     "auxiliary_weight": 1.0,
-    "distill_weight": 0.5,
     "test_time_augmentation": "none",
     "device": "auto",
 }

@@ -90,8 +90,8 @@ def first_accuracy(classes):
     return keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
 
 
-def distill(targets, probabilities, *, temperature):
-    """Make half of each target what teachers answer: knowledge distillation.
+def distill(targets, probabilities, *, weight, temperature):
+    """Mix what teachers answer into the targets: knowledge distillation.
 
     Hinton et al. 2015, arXiv:1503.02531, whose two losses are one here, since the cross-entropy
     is linear in its target. The student's own temperature stays 1.
@@ -99,10 +99,11 @@ def distill(targets, probabilities, *, temperature):
     Args:
         targets: `float32` `(n, classes)`, rows summing to 1.
         probabilities: The teachers' mean answer, `(n, classes)`, columns in the same order.
+        weight: Share of the teachers, in [0, 1].
         temperature: Of the teachers' answer; above 1 makes it more even.
 
     Returns:
         `float32` `(n, classes)`, rows summing to 1.
     """
     softened = calibration.apply_temperature(probabilities, temperature).astype(np.float32)
-    return (targets + softened) / np.float32(2)
+    return np.float32(1 - weight) * targets + np.float32(weight) * softened

@@ -97,6 +97,7 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(name, given):
         ("head_epochs", -1),
         ("ema", 1),
         ("mixing_alpha", 0),
+        ("distill_weight", 2),
         ("distill_temperature", 0),
     ],
 )
@@ -229,6 +230,7 @@ OTHERS = {
     "ema": 0.99,
     "mixing": "mixup",
     "distill_from": "teacher.tflite",
+    "distill_weight": 0.1,
     "distribute": "none",
     "deterministic": True,
     "dataset": "synthetic",
@@ -258,7 +260,7 @@ def test_every_parameter_that_makes_the_result_changes_the_name(name):
     assert dataclasses.replace(default, **{name: other}).name != default.name
 
 
-@pytest.mark.parametrize("name", ["mixing_alpha", "distill_temperature"])
+@pytest.mark.parametrize("name", ["mixing_alpha", "distill_weight", "distill_temperature"])
 def test_a_parameter_that_nothing_reads_is_not_in_the_name(name):
     assert Experiment(**{name: 0.7}).name == Experiment().name
     read = {"mixing": "mixup", "distill_from": "a.tflite"}

@@ -293,6 +293,7 @@ RECIPES = {
     "class_weight": "balanced",
     "schedule": "plateau",
     "ema": 0.5,
+    "distill_weight": 0.3,
 }
 
 
@@ -337,13 +338,13 @@ def test_the_teachers_answers_are_what_is_fitted(finished, tiny_faces, tmp_path,
         raise KeyboardInterrupt
 
     teacher = finished[0]
-    this = experiment(tmp_path, distill_from=str(teacher.folder))
+    this = experiment(tmp_path, distill_from=str(teacher.folder), distill_weight=0.25)
     monkeypatch.setattr(loop, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
         runner.run(this, tiny_faces)
     answers = teacher.model().predict(tiny_faces["train"].images, verbose=0) ** 0.5
     answers /= answers.sum(axis=1, keepdims=True)
-    expected = (tiny_faces["train"].targets + answers) / 2
+    expected = 0.75 * tiny_faces["train"].targets + 0.25 * answers
     np.testing.assert_allclose(given[0], expected, atol=1e-4)
     np.testing.assert_array_equal(given[1], tiny_faces["validation"].targets)
 

@@ -33,11 +33,13 @@ def test_smoothing_is_that_of_keras_s_loss():
     assert float(ours) == pytest.approx(float(keras_s), rel=1e-6)
 
 
-def test_distilled_targets_are_half_the_labels_and_half_the_softened_answers():
+def test_distilled_targets_are_the_labels_and_the_softened_answers_by_weight():
     answers = np.float32([[0.8, 0.2, 0], [0.1, 0.1, 0.8]])
-    mixed = targets.distill(one_hot(1, 2), answers, temperature=2.0)
-    np.testing.assert_allclose(mixed[0], [1 / 3, 1 / 2 + 1 / 6, 0], atol=1e-4)
+    mixed = targets.distill(one_hot(1, 2), answers, weight=0.25, temperature=2.0)
+    np.testing.assert_allclose(mixed[0], [0.25 * 2 / 3, 0.75 + 0.25 / 3, 0], atol=1e-4)
     np.testing.assert_allclose(mixed.sum(axis=1), 1, rtol=1e-6)
+    unmixed = targets.distill(one_hot(1, 2), answers, weight=0.0, temperature=2.0)
+    np.testing.assert_array_equal(unmixed, one_hot(1, 2))
     assert mixed.dtype == np.float32
 
 
