@@ -112,6 +112,12 @@ def recognise(
     with contextlib.ExitStack() as stack:
         if copies is not None:
             stack.enter_context(storage.locked(os.path.abspath(annotated)))
+        if out is not None:
+            stack.enter_context(storage.locked(out))
+            # Again: another process may have finished it meanwhile.
+            check_table_path(out, overwrite=overwrite or left_complete(out))
+        if copies is not None:
+            copies.check(ended=out is not None and left_complete(out))
         rows = stack.enter_context(_rows_kept(out, predictor.label_set, call, len(photos)))
         if copies is not None:
             copies.begin()
@@ -286,26 +292,22 @@ def _digest(photos):
 @contextlib.contextmanager
 def _rows_kept(out, label_set, call, total):
     """Yield where rows go: into the part of a table file, or into memory without one."""
-    with contextlib.ExitStack() as stack:
-        part = None
-        if out is not None:
-            stack.enter_context(storage.locked(out))
-            part = PartFile(out, label_set, call)
-        rows = _Rows(part, label_set)
-        try:
-            yield rows
-            if part is not None:
-                part.remove()
-        except KeyboardInterrupt:
-            told = f"{rows.done} of {total} photographs are done"
-            raise KeyboardInterrupt(
-                f"{told} and kept; the same command goes on."
-                if part is not None
-                else f"{told}; only a file for the table (out) would keep them."
-            ) from None
-        finally:
-            if part is not None:
-                part.close()
+    part = None if out is None else PartFile(out, label_set, call)
+    rows = _Rows(part, label_set)
+    try:
+        yield rows
+        if part is not None:
+            part.remove()
+    except KeyboardInterrupt:
+        told = f"{rows.done} of {total} photographs are done"
+        raise KeyboardInterrupt(
+            f"{told} and kept; the same command goes on."
+            if part is not None
+            else f"{told}; only a file for the table (out) would keep them."
+        ) from None
+    finally:
+        if part is not None:
+            part.close()
 
 
 class _Rows:
@@ -340,9 +342,15 @@ class _Copies:
                 name = f"{stem}-{number}.jpg"
             taken.add(name.lower())
             self._names.append(name)
+
+    def check(self, ended):
+        """Raise if there are files of others; `ended`: all copies may be there, without a list."""
+        folder = self.folder
         listed = os.listdir(folder) if os.path.isdir(folder) else []
         there = {name for name in listed if not storage.is_temporary(name)}
-        ours = set(storage.read_json(folder / _UNFINISHED)) if _UNFINISHED in there else set()
+        ours = set(self._names if ended else [])
+        if _UNFINISHED in there:
+            ours |= set(storage.read_json(folder / _UNFINISHED))
         if (os.path.lexists(folder) and not os.path.isdir(folder)) or there - ours - {_UNFINISHED}:
             raise FileExistsError(
                 f"{folder} must be a new or an empty folder; it is there with files."

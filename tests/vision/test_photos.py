@@ -603,6 +603,43 @@ def test_a_file_is_not_overwritten_silently(tmp_path, table, predictor):
     assert path.read_text().startswith(",".join(PINNED))
 
 
+@pytest.mark.parametrize("last", ["end", "remove"])  # of the copies, of the part
+def test_a_kill_among_the_last_steps_does_not_stop_the_same_call(
+    tmp_path, monkeypatch, predictor, last
+):
+    save(tmp_path / "in" / "a.png", picture((10, 10)))
+    options = {"detector": "squares", "out": tmp_path / "t.csv", "annotated": tmp_path / "marked"}
+
+    def killed(self):
+        raise SystemExit
+
+    owner = {"end": photos._Copies, "remove": photos.PartFile}[last]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(owner, last, killed)
+        recognise(tmp_path / "in", predictor, **options)
+    assert (tmp_path / "t.csv").exists()
+    recognise(tmp_path / "in", predictor, **options)
+    assert sorted(path.name for path in tmp_path.glob("[tm]*")) == ["marked", "t.csv"]
+    assert os.listdir(tmp_path / "marked") == ["a.jpg"]
+
+
+def test_a_table_that_a_twin_finished_meanwhile_is_left_alone(tmp_path, monkeypatch, predictor):
+    save(tmp_path / "in" / "a.png", picture((10, 10)))
+    options = {"detector": "squares", "out": tmp_path / "t.csv", "annotated": tmp_path / "marked"}
+    begun = photos.model_identity
+
+    def overtaken(opened):  # between the first look and the lock
+        monkeypatch.setattr(photos, "model_identity", begun)
+        recognise(tmp_path / "in", predictor, **options)
+        return begun(opened)
+
+    monkeypatch.setattr(photos, "model_identity", overtaken)
+    with pytest.raises(FileExistsError, match=r"t\.csv is there already"):
+        recognise(tmp_path / "in", predictor, **options)
+    assert sorted(path.name for path in tmp_path.glob("[tm]*")) == ["marked", "t.csv"]
+    assert not list((tmp_path / "marked").glob(".*"))
+
+
 def test_an_unknown_ending_is_refused_before_the_work(tmp_path, predictor):
     with pytest.raises(ValueError, match="'.csv', '.parquet', '.json'"):
         recognise(tmp_path, predictor, detector="squares", out=tmp_path / "faces.xlsx")
