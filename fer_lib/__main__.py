@@ -260,6 +260,7 @@ def publish(folders, to):
 @option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
 @option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
 @option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--people", "same_people", is_flag=True, help="Number people through all photos.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
     """Name the expressions in photos.
