@@ -6,6 +6,8 @@ import os
 import zipfile
 from pathlib import Path
 
+from fer_lib import storage
+
 _DAMAGES = (
     *(OSError, ValueError, TypeError, LookupError, EOFError),
     *(csv.Error, zipfile.BadZipFile),
@@ -46,6 +48,23 @@ def reading(path):
             f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
             "move the run's folder away and run again."
         ) from None
+
+
+def check_files(folder, recorded):
+    """Raise `ValueError` if a file of a run is not the one that it was scored with.
+
+    Args:
+        folder: The run's folder.
+        recorded: Dict of sha256 by file name, of `environment.json`. What is not there any more
+            is not asked for.
+    """
+    for name, digest in recorded.items():
+        path = Path(folder, name)
+        if path.exists() and storage.file_hash(path) != digest:
+            raise ValueError(
+                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
+                "restore what was changed, or move the run's folder away and run again."
+            )
 
 
 def holding(content, *names):

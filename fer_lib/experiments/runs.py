@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -29,6 +30,7 @@ HEADLINE = (
     "expected_calibration_error",
 )
 COSTS = ("parameters", "multiply_adds")
+_NAMED = re.compile(r"-s\d+-([0-9a-f]{8})$")  # a folder that still has the name of its run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,7 +243,11 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
 def damage(result, warn=False):
     """Return what is wrong with a run's files, or `""`."""
     try:
-        _ = result.experiment, result.finished and result.scores
+        with reading(result.folder / "experiment.json"):
+            named = _NAMED.search(result.folder.name)
+            if named and result.experiment.name[-8:] != named[1]:
+                raise ValueError(f"by its parameters it is of {result.experiment.name}")
+        _ = result.finished and result.scores
         _ = result.begun and result.progress
     except ValueError as error:
         if warn:
@@ -258,7 +264,7 @@ def finished_runs(folders):
 
     Raises:
         FileNotFoundError: If a folder holds no run.
-        ValueError: If a run that is named is not finished.
+        ValueError: If a run that is named is not finished, or its files are damaged.
     """
     found = {}
     for folder in folders:
@@ -266,6 +272,8 @@ def finished_runs(folders):
         for run in [load_run(folder)] if alone else find_runs(folder).values():
             if not run.finished:
                 raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            if alone and (wrong := damage(run)):
+                raise ValueError(wrong)
             found[str(run.folder)] = run
     return found
 

@@ -169,7 +169,7 @@ def damage(bench, job, random):
             return 0
         file = random.choice(files)
         others = [other for other in files if other != file and other.suffix == file.suffix]
-        others = others if job.swaps else []
+        others = others if file.match(job.swaps) else []
         how = spoil(file, others, random)
         child = bench.start(job, place)
         status = status_of(child, ok=(0, 1))
