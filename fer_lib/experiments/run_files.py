@@ -1,17 +1,9 @@
-"""Files of runs: the folders that hold them, and files that are damaged, called by name."""
+"""Files of runs: the folders that hold them, and what of them is not as it was written."""
 
-import contextlib
-import csv
 import os
-import zipfile
 from pathlib import Path
 
 from fer_lib import storage
-
-_DAMAGES = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError),
-    *(csv.Error, zipfile.BadZipFile),
-)
 
 
 def run_folders(results_dir, pattern="*"):
@@ -31,23 +23,6 @@ def run_folders(results_dir, pattern="*"):
         links = [path for path in (os.path.join(folder, n) for n in within) if os.path.islink(path)]
         found += [path for path in links if os.path.exists(f"{path}/experiment.json")]
     return sorted(path for path in map(Path, found) if path.match(pattern))
-
-
-@contextlib.contextmanager
-def reading(path):
-    """Yield a path, and name it in the error if what is read from it is damaged."""
-    try:
-        yield path
-    except FileNotFoundError:
-        raise
-    except _DAMAGES as error:
-        if str(path) in str(error):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
-            "move the run's folder away and run again."
-        ) from None
 
 
 def check_files(folder, recorded):
