@@ -165,6 +165,7 @@ def compare(folders, best):
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
     """
+    from fer_lib.experiments import human
     from fer_lib.experiments.comparison import best_of, compare_runs
     from fer_lib.experiments.runs import finished_runs
 
@@ -172,7 +173,7 @@ def compare(folders, best):
     if len(found) < 2:
         raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
     best = str(Path(best)) if best else best_of(found)
-    print(compare_runs(found, best).round(4).to_string())
+    print(compare_runs(found, best).round(4).to_string(), human.in_words(found[best]), sep="\n")
 
 
 @command("Train and compare", "default ferplus ckplus --whole")
@@ -260,6 +261,7 @@ def publish(folders, to):
 @option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
 @option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
 @option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--people", "same_people", is_flag=True, help="Number people through all photos.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
     """Name the expressions in photos.

@@ -1,13 +1,20 @@
 """pretrained: where weights are looked for and in which order, and that nothing is silent."""
 
+import http.server
+import signal
+import threading
+import time
+
 import h5py
 import keras
 import numpy as np
 import pytest
 
 from fer_lib.models import classifier
+from fer_lib.models import weights as module
 from fer_lib.models.weights import SHIPPED_STARTS, Start, _local_file, find_weights, resolve_auto
 from fer_lib.storage import file_hash
+from soak.children import Child
 from support.tiny_backbone import tiny_network
 
 FILE = "tiny_1.0_224_no_top.weights.h5"
@@ -119,16 +126,19 @@ def test_auto_is_resolved_to_what_can_be_had(fer_home, monkeypatch):
     assert resolve_auto("tiny", "Tiny", 1.0) == ("imagenet", "")
 
 
-def test_auto_is_resolved_without_building_a_network(monkeypatch):
+def test_auto_is_resolved_without_building_a_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     asked = []
 
     def build(**arguments):
         raise AssertionError("a network was built")
 
-    def get_file(name, origin, cache_subdir):
+    def get_file(name, origin, cache_dir, cache_subdir):
         asked.append(origin)
         if "v2" not in name:
             raise Exception(f"URL fetch failure on {origin}")  # as Keras says it
+        (cache_dir / name).touch()
+        return cache_dir / name
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     for application in ("MobileNet", "MobileNetV2"):
@@ -140,6 +150,40 @@ def test_auto_is_resolved_without_building_a_network(monkeypatch):
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5",
         "mobilenet_7_5_224_tf_no_top.h5",
     ]
+
+
+def test_a_download_that_is_killed_midway_is_begun_anew(tmp_path, monkeypatch):
+    content, sent = b"weights" * 30_000, tmp_path / "sent"
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            first = not sent.exists()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:150_000] if first else content)
+            sent.touch()
+            time.sleep(30 if first else 0)
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(module, "_KERAS", f"http://127.0.0.1:{server.server_port}/")
+        wanted = ("vgg16", "VGG16", 1.0)
+        child = Child(lambda: module._download(*wanted), tmp_path, tmp_path / "log.txt")
+        while not sent.exists():
+            time.sleep(0.02)
+        child.send(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert not list(tmp_path.glob("models/vgg16*"))
+        path = module._download(*wanted)
+        server.shutdown()
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_fer_weights_of_another_backbone_name_the_shipped_ones():

@@ -112,6 +112,16 @@ def test_what_a_kill_left_behind_is_cleared_by_the_next_epoch(model, tmp_path):
     assert files(tmp_path) == ["0002.optimizer.npz", "0002.weights.npz"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "a,b\n1,0.5\n2,0.4", "a,b\n1\n", "a,b\n1,2,3\n", "a\n\x98\n", "epoch,stage\n1,al\0\n"],
+)
+def test_a_damaged_history_is_named(tmp_path, content):
+    (tmp_path / "history.csv").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match="history.csv is damaged"):
+        checkpoints.read_history(tmp_path)
+
+
 def test_a_history_of_an_older_version_is_gone_on_with(tmp_path):
     text = "epoch,stage,loss,compile_seconds\n1,all,0.5,\n2,all,0.4,1.5\n"
     (tmp_path / "history.csv").write_text(text)
