@@ -29,10 +29,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
-def fer_home(tmp_path, monkeypatch):
+def fer_home(request, tmp_path, tmp_path_factory, monkeypatch):
     """A FER_HOME of the test's own, so that no test sees the user's data."""
-    monkeypatch.setenv("FER_HOME", str(tmp_path / "fer_home"))
-    return tmp_path / "fer_home"
+    home = tmp_path / "fer_home"
+    monkeypatch.setenv("FER_HOME", str(home))
+    if "real_data" in request.fixturenames:  # which is parsed once for all tests
+        parsed = tmp_path_factory.getbasetemp() / "parsed"
+        parsed.mkdir(exist_ok=True)
+        home.mkdir()
+        (home / "cache").symlink_to(parsed)
+    return home
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from fer_lib.data.datasets.ferplus import COLUMNS
 from fer_lib.data.faces import Faces
 from fer_lib.data.synthetic import make_faces
 from fer_lib.emotions import FER7
-from support.papermill_runs import run_papermill, text_and_figures
+from support.papermill_runs import run_here, text_and_figures
 from support.places import ROOT
 
 
@@ -233,13 +233,12 @@ def test_the_summary_and_its_figure_hold_both_numbers():
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_on_synthetic_faces(tmp_path, tiny_in_kernels):
-    tiny = {"dataset": "synthetic", "train": 70, "validation": 35, "test": 35}
-    tiny |= {"backbone": tiny_in_kernels, "rescaled_backbone": tiny_in_kernels, "alpha": 1.0}
-    tiny |= {"image_size": 32, "epochs": 1, "seeds": 2, "figures": tmp_path / "figures"}
+def test_the_notebook_runs_on_synthetic_faces(tmp_path, tiny):
+    small = {"dataset": "synthetic", "train": 70, "validation": 35, "test": 35}
+    small |= {"backbone": tiny, "rescaled_backbone": tiny, "alpha": 1.0}
+    small |= {"image_size": 32, "epochs": 1, "seeds": 2, "figures": tmp_path / "figures"}
     path, output = ROOT / "notebooks" / "pitfalls.ipynb", tmp_path / "out.ipynb"
-    done = run_papermill(tmp_path, path, output, **tiny)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_here(tmp_path, path, output, **small)
     printed, figures = text_and_figures(output)
     assert figures == 10 and "synthetic has no votes" in printed
     table = pd.read_csv(tmp_path / "figures" / "pitfalls.csv")

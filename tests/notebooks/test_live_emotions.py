@@ -44,15 +44,12 @@ def test_the_notebook_runs(tmp_path, tiny):
     from fer_lib.emotions import FER7
     from fer_lib.inference.formats import export
     from fer_lib.models.classifier import build_classifier
-    from support.papermill_runs import run_papermill
+    from support.papermill_runs import run_here
 
     network = build_classifier(tiny, weights=None)
     model = export(network, tmp_path, formats=["litert"], label_set=FER7)["litert"]
     output, table = tmp_path / "out.ipynb", tmp_path / "faces.csv"
-    done = run_papermill(
-        tmp_path, NOTEBOOK, output, model=model, seconds=1, detector="haar", out=table
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_here(tmp_path, NOTEBOOK, output, model=model, seconds=1, detector="haar", out=table)
     cells = nbformat.read(output, as_version=4).cells
     pictures = [o for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(pictures) == 3 and "25 frames, 0 of them broken" in output.read_text()

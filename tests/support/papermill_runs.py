@@ -28,6 +28,7 @@ def run_here(folder, notebook, output, **parameters):
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     from matplotlib import pyplot
+    from matplotlib_inline.backend_inline import configure_inline_support
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
@@ -53,7 +54,7 @@ def run_here(folder, notebook, output, **parameters):
         for cell in code_cells(done):
             shell.display_pub.outputs = []
             with capture_output(display=False) as printed:
-                result = shell.run_cell(cell.source)
+                result = shell.run_cell(cell.source, store_history=True)
             result.raise_error()
             for name in ("stdout", "stderr"):
                 if text := getattr(printed, name):
@@ -62,6 +63,7 @@ def run_here(folder, notebook, output, **parameters):
                 cell.outputs.append(nbformat.v4.new_output("display_data", shown["data"]))
     finally:
         os.chdir(home)
+        configure_inline_support(shell, backend)  # or the next shell would get no pictures
         Shell.clear_instance()
         pyplot.switch_backend(backend)
     nbformat.write(done, output)
