@@ -10,6 +10,7 @@ import numpy as np
 from fer_lib import storage
 from fer_lib.experiments import given
 from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.run_files import check_files
 from fer_lib.experiments.runs import load_run
 
 # What a report needs of a run: no model, no face and no file name of the data.
@@ -20,7 +21,7 @@ PUBLISHED = (
     "predictions.npz",
     "scores.json",
 )
-_PATHS = ("dataset", "weights", "auxiliary", "distill_from")
+_PATHS = ("dataset", "backbone", "weights", "auxiliary", "distill_from")
 
 
 def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Path]:
@@ -66,7 +67,8 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
         # Damaged files are named before anything is written.
         _ = run.history, run.has_predictions and run.predictions
-        _check_files(run)
+        recorded = run.environment.get("files", {})
+        check_files(run.folder, {k: v for k, v in recorded.items() if k in PUBLISHED})
     for run, copy, of in zip(found, copies, told, strict=True):
         with storage.locked(copy):
             _write(run, copy, of, scores[copy])
@@ -99,17 +101,6 @@ def save_answers(model, faces, path):
         np.savez_compressed(temporary, **_small(arrays))
 
 
-def _check_files(run):
-    """Raise if a file of the run is not the one that it was scored with."""
-    for name, digest in run.environment.get("files", {}).items():
-        path = run.folder / name
-        if name in PUBLISHED and path.exists() and storage.file_hash(path) != digest:
-            raise ValueError(
-                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
-                "restore what was changed, or move the run's folder away and run again."
-            )
-
-
 def _write(run, copy, of, scores):
     storage.write_json(copy / "experiment.json", dataclasses.asdict(of))
     # Without the hashes of files that the copy does not hold.
@@ -137,10 +128,14 @@ def public_name(run):
 
 
 def _last_part(value):
-    """Return `"faces.csv"` of `"/home/me/faces.csv"`, also of several with commas between."""
-    if value is None or os.sep not in value:
+    """Return `"faces.csv"` of `"/home/me/faces.csv"`, also of several with commas between.
+
+    What is told from the current folder tells nothing of the machine, and stays.
+    """
+    parts = [PurePath(part.strip()) for part in (value or "").split(",")]
+    if not any(part.is_absolute() for part in parts):
         return value
-    return ",".join(PurePath(part.strip()).name for part in value.split(","))
+    return ",".join(part.name if part.is_absolute() else str(part) for part in parts)
 
 
 def _scores(run):
