@@ -287,9 +287,7 @@ def predict(paths, model, **options):
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
 @option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
 @option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option(
-    "--baseline", metavar="SPAN", help="When people look neutral, 0-5s or a file: adds changes."
-)
+@option("--baseline", metavar="SPAN", help="When people look neutral: 0-5s, or a file.")
 @option("--people", "same_people", is_flag=True, help="Number people through all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
