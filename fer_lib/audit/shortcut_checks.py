@@ -18,10 +18,10 @@ import numpy as np
 
 from fer_lib import emotions
 from fer_lib.audit.finding import Check, Finding
+from fer_lib.data.combine import whole_set
 from fer_lib.data.faces import grey
 from fer_lib.data.readers import names
 from fer_lib.evaluation import bootstrap, metrics
-from fer_lib.experiments.given import whole_set
 
 FACES_TO_FIT = 6000
 # A gain over chance that is told: the frame of FER-2013's crops is worth 0.01.

@@ -80,11 +80,12 @@ def load_dataset(
     """Return the train, validation and test faces of a data set.
 
     Args:
-        name_or_path: Key of `DATASETS`; `"auto"` (FER-2013 where it can be had, otherwise
-            synthetic faces and a warning that says so); the path of data of your own (a folder,
-            an archive, a table, arrays; `readers.layouts.LAYOUTS` lists the forms), which is split
-            as it says itself (see `split_by_usage`); or a pandas DataFrame of paths or pixels and
-            labels. `describe(name_or_path, loaded)` says what was taken for what.
+        name_or_path: Key of `DATASETS`; several data sets with + between, which are joined over
+            their common emotions (see `combine.mix`); `"auto"` (FER-2013 where it can be had,
+            otherwise synthetic faces and a warning that says so); the path of data of your own (a
+            folder, an archive, a table, arrays; `readers.layouts.LAYOUTS` lists the forms), which
+            is split as it says itself (see `split_by_usage`); or a pandas DataFrame of paths or
+            pixels and labels. `describe(name_or_path, loaded)` says what was taken for what.
         classes: Names of the classes, in the order of their numbers, as a sequence or joined by
             commas: emotions in any spelling, or names of your own (`"boredom,pain"`). Or a dict
             of name → labels that it stands for: `{"positive": ["happy"], "negative": ["sad",
@@ -98,7 +99,8 @@ def load_dataset(
         **options: Passed on to the loader: `on_error` (`"raise"`, or `"skip"` to leave out what
             cannot be read) and `split_seed`; `size` (48 to 224 pixels and more) and `colour` for
             image files; `train`, `validation`, `test`, `seed` for `"synthetic"`; `protocol`,
-            `votes_file` for `"ferplus"`.
+            `votes_file` for `"ferplus"`. Of joined data sets each is given those that it knows,
+            and `leave_out` names the one to test on: the others are trained on alone.
 
     Returns:
         Dict of `Faces` with the keys `"train"`, `"validation"` and `"test"`; it prints as a
@@ -118,6 +120,9 @@ def load_dataset(
         name_or_path, notice = resolve_auto()
         if name_or_path == "synthetic":
             warnings.warn(notice, stacklevel=2)
+    if len(names := parts_of(name_or_path)) > 1:
+        options |= {"labels": labels} if labels else {}
+        return _finished(_load_joined(names, **options), known, understood)
     if isinstance(name_or_path, str) and name_or_path in DATASETS:
         if other:
             emotions.canonical(other[0])  # raises, with the nearest
@@ -131,6 +136,30 @@ def load_dataset(
         loaded = load_path(name_or_path, labels=understood, **options)
         return _finished(loaded, known, understood)
     return _lookup(DATASETS | {"auto": None}, name_or_path)
+
+
+def parts_of(name_or_path):
+    """Return the names that `"fer2013+ckplus"` joins, or the one name in a list."""
+    joined = isinstance(name_or_path, str) and not Path(name_or_path).exists()
+    return name_or_path.split("+") if joined else [name_or_path]
+
+
+def _load_joined(names, leave_out=None, **options):
+    for name in names:
+        if not Path(name).exists():
+            _lookup(DATASETS, name)
+    loads = {name: DATASETS[name].load if name in DATASETS else load_path for name in names}
+    known = {name: set(inspect.signature(load).parameters) for name, load in loads.items()}
+    for option in options:
+        lookup(set().union(*known.values()), option, f"option of {'+'.join(names)}")
+    loaded = {
+        name: load_dataset(name, **{k: v for k, v in options.items() if k in known[name]})
+        for name in names
+    }
+    if leave_out is None:
+        return mix(*loaded.values())
+    lookup(loaded, leave_out, "leave_out")
+    return combine.leaving_out(loaded, leave_out)
 
 
 def _lookup(table, name_or_path):
@@ -181,6 +210,8 @@ def describe(name: str | os.PathLike | None = None, loaded: dict[str, Faces] | N
     if name is None:
         width = max(map(len, DATASETS))
         return "\n".join(f"{key:{width}}  {of.card.title}" for key, of in DATASETS.items())
+    if len(parts_of(name)) > 1:
+        return "\n".join([f"Joined: {', '.join(parts_of(name))}", *_loaded_lines(loaded)])
     if hasattr(name, "columns"):
         return "\n".join(["Your own data: a DataFrame", *_loaded_lines(loaded)])
     if name not in DATASETS and Path(name).exists():

@@ -109,6 +109,25 @@ def present(faces):
     return _restrict(faces, emotions.in_known_order(there), "")
 
 
+def whole_set(parts, name):
+    """Join the splits of one data set.
+
+    Args:
+        parts: Dict of `Faces`, as `catalogue.load_dataset` returns it.
+        name: What the faces are called.
+
+    Returns:
+        `Faces` with the images, labels, ids and, where all have them, groups of all of them.
+    """
+    faces = list(parts.values())
+    columns = {
+        field: np.concatenate([getattr(part, field) for part in faces])
+        for field in ("images", "labels", "ids", "groups")
+        if all(getattr(part, field) is not None for part in faces)
+    }
+    return dataclasses.replace(faces[0], **{"groups": None} | columns, usage=None, name=name)
+
+
 def mix(*sources, name=None):
     """Join data sets over the emotions that all of them have.
 
@@ -154,6 +173,30 @@ def mix(*sources, name=None):
         split: _join([parts[split] for parts in sources], names, f"{mixed}: {split}")
         for split in sources[0]
     }
+
+
+def leaving_out(sources, left_out):
+    """Join data sets for a test on one of them, whose faces are all in test.
+
+    Of the others train and validation are joined, as by `mix`; their test faces stay unused.
+
+    Args:
+        sources: `{name: dict of Faces}` of two or more data sets.
+        left_out: Name of the one to test on.
+
+    Returns:
+        Dict of `Faces` of the emotions that all of them have.
+    """
+    parts = {name: dict(faces) for name, faces in sources.items()}
+    for name, faces in parts.items():
+        if name == left_out:
+            whole = whole_set(faces, f"{name}, left out of training")
+            parts[name] = {split: whole if split == "test" else whole[:0] for split in faces}
+        else:
+            faces["test"] = faces["test"][:0]
+    joined = mix(*parts.values(), name=" + ".join(name for name in parts if name != left_out))
+    called = parts[left_out]["test"].name
+    return joined | {"test": dataclasses.replace(joined["test"], name=called)}
 
 
 def _source_name(parts):

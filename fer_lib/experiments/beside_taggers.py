@@ -1,6 +1,7 @@
 """Models beside FER+'s taggers, number by number: accuracy, classes, votes and errors."""
 
 import dataclasses
+import typing
 
 import numpy as np
 import pandas as pd
@@ -41,15 +42,14 @@ def tagger_table(models, loaded, *, resamples=2000, seed=0):
     """
     rows = []
     for name, parts in loaded.items():
-        test = parts["test"]
-        votes = human.votes_for(test)
-        if votes is None:
+        test = _voted_on(parts["test"])
+        if test.votes is None:
             continue
-        of_votes = human.by_votes(test, votes)
-        scored = _people(test, votes, of_votes, resamples, seed)
+        whole = _whole(test) if human.by_votes(test.faces, test.votes) else None
+        scored = _people(test, whole, resamples, seed)
         for model, answering in models.items():
-            beside = _beside_votes if of_votes else _beside_labels
-            scored += [(model, *of) for of in beside(answering, test, resamples, seed)]
+            told = _beside(answering, test, whole, resamples, seed)
+            scored += [(model, *of) for of in told]
         rows += [
             {"model": who, "dataset": name, "against": against} | row
             for who, against, score in scored
@@ -58,67 +58,85 @@ def tagger_table(models, loaded, *, resamples=2000, seed=0):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _people(test, votes, of_votes, resamples, seed):
+class _Voted(typing.NamedTuple):
+    """Faces, their votes (those for the label set first) and the groups to resample."""
+
+    faces: object
+    votes: object
+    groups: object
+
+
+def _voted_on(faces):
+    return _Voted(faces, human.votes_for(faces), resampled(faces)[0])
+
+
+def _whole(test):
+    """Return all faces of FER-2013's same split, which have no labels but the votes."""
+    whole = human.all_rows(test.faces)
+    labels, label_set = np.zeros(len(whole), np.int64), test.faces.label_set
+    return _voted_on(dataclasses.replace(whole, labels=labels, label_set=label_set))
+
+
+def _known_to(model, test):
+    """Return the faces of the emotions that a model knows; votes for others stand behind."""
+    faces = test.faces
+    unknown = [emotion for emotion in faces.label_set if emotion not in model.label_set]
+    rows = ~np.isin(faces.classes, [faces.label_set.index(emotion) for emotion in unknown])
+    kept = without({"test": faces}, unknown)["test"]
+    groups = None if test.groups is None else test.groups[rows]
+    return _Voted(kept, _ordered(test, kept.label_set)[rows], groups)
+
+
+def _ordered(test, label_set):
+    """Return the votes with those for a label set's emotions in its order before the others."""
+    first = [test.faces.label_set.index(emotion) for emotion in label_set]
+    return test.votes[:, first + [n for n in range(test.votes.shape[1]) if n not in first]]
+
+
+def _people(test, whole, resamples, seed):
     """Return `(who, against, scores)` of one tagger and of most of them."""
-    how = {"groups": resampled(test)[0], "resamples": resamples, "seed": seed}
-    if of_votes:
-        whole, all_votes = _all(test)
-        more = how | {"groups": resampled(whole)[0], "majority": True}
-        chosen = taggers.tagger_score(all_votes, test.label_set, **more)
-        same = taggers.tagger_score(votes, test.label_set, **how)
+    faces, votes, groups = test
+    how = {"groups": groups, "resamples": resamples, "seed": seed}
+    if whole is not None:
+        more = how | {"groups": whole.groups, "majority": True}
         return [
-            (human.NAME, "the other nine", same),
-            (human.NAME, "the other nine, all faces", chosen),
+            (human.NAME, "the other nine", taggers.tagger_score(votes, faces.label_set, **how)),
+            (
+                human.NAME,
+                "the other nine, all faces",
+                taggers.tagger_score(whole.votes, faces.label_set, **more),
+            ),
         ]
-    most = np.eye(len(test.label_set))[votes[:, : len(test.label_set)].argmax(axis=1)]
-    one = taggers.tagger_score(votes, test.label_set, labels=test.classes, **how)
-    crowd = metrics.score(test.classes, most, test.label_set, **how)
+    most = np.eye(len(faces.label_set))[votes[:, : len(faces.label_set)].argmax(axis=1)]
+    one = taggers.tagger_score(votes, faces.label_set, labels=faces.classes, **how)
+    crowd = metrics.score(faces.classes, most, faces.label_set, **how)
     return [(human.NAME, "labels", one), (CROWD, "labels", crowd)]
 
 
-def _all(test):
-    """Return all faces of FER-2013's same split, and their votes in the order of a label set."""
-    whole = human.all_rows(test)
-    labels = np.zeros(len(whole), np.int64)
-    whole = dataclasses.replace(whole, labels=labels, label_set=test.label_set)
-    return whole, human.votes_for(whole)
-
-
-def _answers(model, faces):
+def _answers(model, faces, label_set):
     answers = np.asarray(model.predict(faces.images))
-    return align(answers, model.label_set, faces.label_set)[0]
+    return align(answers, model.label_set, label_set)[0]
 
 
-def _beside_labels(model, test, resamples, seed):
-    """Yield `(against, scores)` of a model on faces whose labels are not the taggers'."""
-    test = _known(model, test)
-    votes, answers = human.votes_for(test), _answers(model, test)
-    how = {"groups": resampled(test)[0], "resamples": resamples, "seed": seed}
-    score = metrics.score(test.classes, answers, test.label_set, **how)
-    yield "labels", score | _accepted(votes, answers, test, how)
-
-
-def _beside_votes(model, test, resamples, seed):
-    """Yield `(against, scores)` of a model on faces whose labels are what most votes say."""
-    test = _known(model, test)
-    votes, answers = human.votes_for(test), _answers(model, test)
-    how = {"groups": resampled(test)[0], "resamples": resamples, "seed": seed}
-    yield "the other nine", taggers.model_score(votes, answers, test.label_set, **how)
-    whole, all_votes = _all(test)
-    more = how | {"groups": resampled(whole)[0], "majority": True}
-    all_answers = _answers(model, whole)
-    told = taggers.model_score(all_votes, all_answers, test.label_set, **more)
+def _beside(model, test, whole, resamples, seed):
+    """Yield `(against, scores)` of a model on faces, and on all of them where votes label them."""
+    faces, votes, groups = _known_to(model, test)
+    answers, label_set = _answers(model, faces, faces.label_set), faces.label_set
+    how = {"groups": groups, "resamples": resamples, "seed": seed}
+    if whole is None:
+        score = metrics.score(faces.classes, answers, label_set, **how)
+        yield "labels", score | _accepted(votes, answers, faces, how)
+        return
+    yield "the other nine", taggers.model_score(votes, answers, label_set, **how)
+    more = how | {"groups": whole.groups, "majority": True}
+    all_votes, all_answers = _ordered(whole, label_set), _answers(model, whole.faces, label_set)
+    told = taggers.model_score(all_votes, all_answers, label_set, **more)
     yield "the other nine, all faces", told
-    counted = np.where(votes > 1, votes, 0)[:, : len(test.label_set)]
+    counted = np.where(votes > 1, votes, 0)[:, : len(label_set)]
     targets = counted / counted.sum(axis=1, keepdims=True)
-    score = metrics.score(test.classes, answers, test.label_set, targets=targets, **how)
+    score = metrics.score(faces.classes, answers, label_set, targets=targets, **how)
     kept = {name: score[name] for name in ("n", "kl_divergence")}
-    yield "all votes", kept | _accepted(votes, answers, test, how)
-
-
-def _known(model, test):
-    unknown = [emotion for emotion in test.label_set if emotion not in model.label_set]
-    return without({"test": test}, unknown)["test"]
+    yield "all votes", kept | _accepted(votes, answers, faces, how)
 
 
 def _accepted(votes, answers, test, how):

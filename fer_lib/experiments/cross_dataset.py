@@ -11,10 +11,10 @@ import pandas as pd
 from fer_lib import emotions
 from fer_lib.choices import lookup
 from fer_lib.data import catalogue, duplicates
-from fer_lib.data.combine import without
+from fer_lib.data.combine import whole_set, without
 from fer_lib.evaluation import metrics
 from fer_lib.experiments import human, runs
-from fer_lib.experiments.given import resampled, whole_set
+from fer_lib.experiments.given import resampled
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
 from fer_lib.screen import progress

@@ -13,7 +13,7 @@ from fer_lib.experiments import values
 # What `data_options` may name of `load_dataset`'s options.
 DATA_OPTIONS = (
     *("labels", "drop", "on_error", "size", "colour", "protocol", "votes_file"),
-    *("train", "validation", "test"),
+    *("train", "validation", "test", "leave_out"),
 )
 MIXED_PRECISION = ("auto", "none", "bfloat16")
 
@@ -62,8 +62,9 @@ class Experiment:
     Text that papermill passes for a number (`-y 1e-4`) is read as one.
 
     Args:
-        dataset: Key of `catalogue.DATASETS`, a path, or `"auto"`: FER-2013 if it can be had, else
-            synthetic faces.
+        dataset: Key of `catalogue.DATASETS`, a path, several with + between (`data_options`
+            `leave_out=NAME` tests on one of them and trains on the others), or `"auto"`: FER-2013
+            if it can be had, else synthetic faces.
         classes: Names of the classes with commas between, or `None` for those that are there; see
             `catalogue.load_dataset`.
         data_options: More of `load_dataset`'s options, as name=value with spaces between, such as

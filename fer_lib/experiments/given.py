@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from fer_lib import emotions
-from fer_lib.data import duplicates, splits
+from fer_lib.data import combine, duplicates, splits
 from fer_lib.data.faces import Splits
 
 SPLITS = ("train", "validation", "test")
@@ -80,25 +80,6 @@ def _renumbered(faces, label_set, split):
     return dataclasses.replace(faces, labels=labels, label_set=label_set)
 
 
-def whole_set(parts, name):
-    """Join the splits of one data set.
-
-    Args:
-        parts: Dict of `Faces`, as `catalogue.load_dataset` returns it.
-        name: What the faces are called.
-
-    Returns:
-        `Faces` with the images, labels, ids and, where all have them, groups of all of them.
-    """
-    faces = list(parts.values())
-    columns = {
-        field: np.concatenate([getattr(part, field) for part in faces])
-        for field in ("images", "labels", "ids", "groups")
-        if all(getattr(part, field) is not None for part in faces)
-    }
-    return dataclasses.replace(faces[0], **{"groups": None} | columns, usage=None, name=name)
-
-
 def in_fold(data, folds, fold, *, seed=0):
     """Split all faces of a data set anew, with one fold as the test set.
 
@@ -117,7 +98,7 @@ def in_fold(data, folds, fold, *, seed=0):
         ValueError: If there are fewer subjects than folds; see `splits.kfold`.
     """
     name = name_of(data).removeprefix(f"{GIVEN}: ")
-    faces = whole_set(data, name)
+    faces = combine.whole_set(data, name)
     if len(set(faces.ids.tolist())) < len(faces):  # each split counts from 0
         ids = [f"{split} {number}" for split, part in data.items() for number in part.ids]
         faces = dataclasses.replace(faces, ids=np.array(ids))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap, calibration, confusion, metrics
-from fer_lib.experiments import given, published, whom
+from fer_lib.experiments import given, human, published, whom
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.inference.formats import export, load_predictor
 from fer_lib.inference.honest_use import MEANING, RESTRICTIONS
@@ -128,7 +128,7 @@ def write_card(run, name, scores, table, temperature, cross=None, people=None):
         f"## Scores on {run.scores['test_name']} (n = {test['n']:,})",
         f"The epoch was chosen on validation. Intervals are 95 % bootstrap intervals over {drawn} "
         "of one run; they hold nothing of the spread between seeds.",
-        _file_lines(scores, table),
+        _file_lines(scores, table, human.score_of(run)),
         f"### Per class, of {next(iter(scores))}",
         _class_lines(test),
         "### Calibration",
@@ -191,12 +191,15 @@ def command(experiment):
     return " ".join(["papermill notebooks/run_experiment.ipynb out.ipynb", *words])
 
 
-def _file_lines(scores, table):
+def _file_lines(scores, table, people):
     shown = ("accuracy", "macro_f1", "log_loss")
     lines = ["| file | MB | accuracy | macro-F1 | log loss |", "|---|--:|---|---|---|"]
     for file, of in scores.items():
         cells = [bootstrap.in_words(of[metric]) for metric in shown]
         lines.append(f"| {file} | {table.loc[file, 'file_mb']:.1f} | {' | '.join(cells)} |")
+    if people:
+        cells = [bootstrap.in_words(people[metric]) for metric in shown[:2]]
+        lines.append(f"| {human.NAME} | – | {' | '.join(cells)} | – |")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ PUBLISHED = (
     "predictions.npz",
     "scores.json",
 )
-_PATHS = ("dataset", "weights", "auxiliary", "distill_from")
+_PATHS = ("dataset", "backbone", "weights", "auxiliary", "distill_from")
 
 
 def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Path]:
@@ -128,10 +128,14 @@ def public_name(run):
 
 
 def _last_part(value):
-    """Return `"faces.csv"` of `"/home/me/faces.csv"`, also of several with commas between."""
-    if value is None or os.sep not in value:
+    """Return `"faces.csv"` of `"/home/me/faces.csv"`, also of several with commas between.
+
+    What is told from the current folder tells nothing of the machine, and stays.
+    """
+    parts = [PurePath(part.strip()) for part in (value or "").split(",")]
+    if not any(part.is_absolute() for part in parts):
         return value
-    return ",".join(PurePath(part.strip()).name for part in value.split(","))
+    return ",".join(part.name if part.is_absolute() else str(part) for part in parts)
 
 
 def _scores(run):

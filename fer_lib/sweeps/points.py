@@ -171,7 +171,6 @@ def prepare(grid):
 
 
 def _resolve(grid):
-    from fer_lib.data import catalogue
     from fer_lib.experiments import runner
 
     settled, notices = {}, []
@@ -181,7 +180,7 @@ def _resolve(grid):
         if key not in settled:
             settled[key], new = runner.resolve(experiment)
             notices += [notice for notice in new if notice not in notices]
-            _check_files(settled[key], catalogue.DATASETS)
+            _check_files(settled[key])
     return [
         dataclasses.replace(p, dataset=s.dataset, weights=s.weights)
         for p in grid.points
@@ -189,11 +188,13 @@ def _resolve(grid):
     ], notices
 
 
-def _check_files(experiment, known):
+def _check_files(experiment):
     from fer_lib.choices import lookup
+    from fer_lib.data import catalogue
 
-    if not Path(experiment.dataset).exists():
-        lookup(known, experiment.dataset, "data set (and no file or folder)")
+    for name in catalogue.parts_of(experiment.dataset):
+        if not Path(name).exists():
+            lookup(catalogue.DATASETS, name, "data set (and no file or folder)")
     if (
         experiment.weights not in (None, "imagenet", "fer")
         and not Path(experiment.weights).exists()

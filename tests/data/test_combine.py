@@ -168,3 +168,40 @@ def test_a_source_is_called_what_its_splits_have_in_common(rng, names, expected)
         for (split, faces), name in zip(parts.items(), names, strict=True)
     }
     assert catalogue.mix(named, make(rng, emotions.FER7, "B"))["train"].ids[0] == f"{expected}: 0"
+
+
+# one data set left out
+
+
+def test_the_data_set_left_out_is_tested_on_and_never_trained_on(rng):
+    own, other = make(rng, emotions.FER7, "one"), make(rng, emotions.FERPLUS8, "two")
+    copy = other["train"].images[3]
+    own["train"] = dataclasses.replace(
+        own["train"], images=np.concatenate([copy[None], own["train"].images[1:]])
+    )
+    joined = combine.leaving_out({"one": own, "two": other}, "two")
+    assert joined["test"].name == "two, left out of training" and len(joined["test"]) == 42
+    assert [len(joined[s]) for s in ("train", "validation")] == [13, 14]  # without the copy
+    assert joined["train"].label_set == joined["test"].label_set == emotions.FER7
+    assert all(str(face).startswith("one") for face in joined["train"].ids)
+    assert all(str(face).startswith("two") for face in joined["test"].ids)
+
+
+def test_names_with_a_plus_are_joined_and_one_is_left_out_by_an_option(monkeypatch):
+    def draw(*, train=21):
+        return catalogue.load_synthetic(train=train, validation=14, test=7, seed=5)
+
+    of = catalogue.DATASETS["synthetic"]._replace(load=draw)
+    monkeypatch.setitem(catalogue.DATASETS, "drawn", of)
+    sizes = {"train": 28, "validation": 14, "test": 7}
+    both = catalogue.load_dataset("synthetic+drawn", **sizes)
+    assert [len(faces) for faces in both.values()] == [56, 28, 14]
+    one = catalogue.load_dataset("synthetic+drawn", leave_out="drawn", **sizes)
+    assert [len(faces) for faces in one.values()] == [28, 14, 49]
+    assert "Joined: synthetic, drawn" in catalogue.describe("synthetic+drawn", one)
+    with pytest.raises(ValueError, match="Unknown leave_out 'ckplus'"):
+        catalogue.load_dataset("synthetic+drawn", leave_out="ckplus", **sizes)
+    with pytest.raises(ValueError, match=r"Unknown option of synthetic\+drawn 'sise'"):
+        catalogue.load_dataset("synthetic+drawn", sise=3)
+    with pytest.raises(ValueError, match="Unknown data set"):
+        catalogue.load_dataset("synthetic+fer2014")

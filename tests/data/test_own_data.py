@@ -387,3 +387,19 @@ def test_real_faces_come_back_from_ten_layouts_each(source, name, real_data, tmp
     if layout.subjects:
         subjects = [set(part.groups.tolist()) for part in loaded.values()]
         assert sum(map(len, subjects)) == len(set.union(*subjects)) == 118
+
+
+def test_a_few_rows_of_arrays_with_unknown_labels_can_be_skipped_but_no_class(tmp_path, rng):
+    labels = np.array(["happy", "sad"] * 50)
+    labels[[3, 8]] = "sky"
+    images = rng.integers(0, 256, (100, 48, 48), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    with pytest.raises(ValueError, match="sky"):
+        catalogue.load_dataset(tmp_path / "own.npz")
+    loaded = catalogue.load_dataset(tmp_path / "own.npz", on_error="skip")
+    assert sum(map(len, loaded.values())) == 98
+    assert "2 rows or files were left out" in catalogue.describe(tmp_path / "own.npz", loaded)
+    labels[::2] = "sky"
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    with pytest.raises(ValueError, match="sky"):
+        catalogue.load_dataset(tmp_path / "own.npz", on_error="skip")

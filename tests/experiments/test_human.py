@@ -1,6 +1,7 @@
 """human and beside_taggers: votes are found for FER-2013's own faces, and set beside models."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,3 +89,15 @@ def test_without_votes_the_table_is_empty():
     parts = {"test": make_faces(20, seed=3)}
     table = beside_taggers.tagger_table({"sure": Sure()}, {"drawn": parts})
     assert table.empty and list(table) == list(beside_taggers.COLUMNS)
+
+
+def test_a_run_s_faces_are_told_by_their_rows_and_labels(loaded, fer_home):
+    for parts in loaded.values():
+        test = parts["test"]
+        of = {"ids": test.ids, "labels": test.classes}
+        run = SimpleNamespace(has_predictions=True, predictions=of, label_set=test.label_set)
+        assert human.score_of(run, resamples=20)["accuracy"]["value"] == pytest.approx(0.9)
+        of["labels"] = (test.classes + 1) % 7  # rows of another data set
+        assert human.score_of(run, resamples=20) is None
+    (fer_home / "datasets" / "ferplus" / "fer2013new.csv").unlink()
+    assert human.score_of(run) is None

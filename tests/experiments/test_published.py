@@ -1,6 +1,7 @@
 """Published: what a report needs of runs, and nothing of a face or a machine."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from fer_lib import storage
 from fer_lib.data import catalogue
 from fer_lib.evaluation import metrics
-from fer_lib.experiments import runs
+from fer_lib.experiments import published, runs
 from fer_lib.experiments.experiment import Experiment
 from fer_lib.experiments.published import PUBLISHED, publish, save_answers
 from support.finished_runs import write_run
@@ -98,6 +99,12 @@ def test_paths_of_this_machine_are_cut_to_their_last_part(tmp_path):
     assert again.distill_from == "one,default" and copy.name == again.name
     assert not any("home" in path.read_text() for path in copy.glob("*.json"))
     assert "home" not in copy.name
+
+
+def test_published_runs_keep_their_names():
+    for path in (Path(__file__).parents[2] / "figures" / "runs").glob("*/experiment.json"):
+        run = runs.load_run(path.parent)
+        assert published.public_name(run) == run.experiment.name == run.folder.name
 
 
 def test_two_runs_of_one_name_and_other_scores_are_not_published_over_one_another(tmp_path):

@@ -240,17 +240,17 @@ def test_a_run_s_folder_is_its_model_and_one_without_says_so(tmp_path):
 
 
 def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
-    options = {"alpha": 0.35, "image_size": 32, "attention": "se"}
-    run = classifier.build_classifier("mobilenet_v2", weights=None, **options)
+    options = {"alpha": 0.25, "image_size": 32, "attention": "se"}
+    run = classifier.build_classifier("mobilenet", weights=None, **options)
     run.save(tmp_path / "cut.keras")
     options["weights"] = str(tmp_path / "cut.keras")
-    model = classifier.build_classifier("mobilenet_v2", **options)
+    model = classifier.build_classifier("mobilenet", **options)
     before = [w for layer in classifier.backbone_layers(run) for w in layer.get_weights()]
     after = [w for layer in classifier.backbone_layers(model) for w in layer.get_weights()]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
-    with pytest.raises(ValueError, match="lacks .* from block_13_depthwise on. Set attention"):
-        classifier.build_classifier("mobilenet_v2", **options | {"attention": None})
+    with pytest.raises(ValueError, match="lacks .* from conv_dw_12 on. Set attention"):
+        classifier.build_classifier("mobilenet", **options | {"attention": None})
 
 
 def test_a_file_that_is_not_there_is_an_error():

@@ -16,6 +16,7 @@ _IMAGES = ("pixels", "images", "image", "faces", "x", "data", "features", "fdata
 _LABELS = ("emotion", "emotions", "labels", "label", "y", "targets", "target", "flabels", "classes")
 _USAGES = ("usage", "split", "splits")
 _GROUPS = ("subject", "subjects", "group", "groups")
+_FEW = 0.05  # share of rows with unknown labels that may be skipped: more are a class
 _MOST_PACKED, _MOST_BYTES = 200, 64 << 20  # times its size, and bytes of arrays packed more
 _CODES = {0: "Training", 1: "PublicTest", 2: "PrivateTest"}
 
@@ -75,7 +76,7 @@ def read_arrays(path, *, on_error="raise", labels=None, colour=False):
 
     Args:
         path: `.npz` file, or folder of `.npy` files.
-        on_error: Not used: there is no row that cannot be read.
+        on_error: `"raise"`, or `"skip"` to leave out rows of an unknown label, where they are few.
         labels: `Labels`.
         colour: Whether to keep colour.
 
@@ -102,13 +103,15 @@ def read_arrays(path, *, on_error="raise", labels=None, colour=False):
         own = part.get("usage")
         usage += [split] * len(texts) if own is None or split else _usages(own)
         groups += [""] * len(texts) if "groups" not in part else part["groups"].astype(str).tolist()
-    return _faces(np.concatenate(images), told, usage, groups, labels, path)
+    how = labels, path, on_error
+    return _faces(np.concatenate(images), told, usage, groups, *how)
 
 
-def _faces(images, told, usage, groups, labels, path):
+def _faces(images, told, usage, groups, labels, path, on_error):
     classes = [labels.tell(text) for text in told]
-    faults = {fault for _, fault in classes if fault and not fault.startswith(reading.LEFT_OUT)}
-    if faults:
+    faults = [fault for _, fault in classes if fault and not fault.startswith(reading.LEFT_OUT)]
+    whole_class = len(faults) > _FEW * len(classes)
+    if faults and (whole_class or on_error != "skip"):
         raise ValueError(f"{path}: {min(faults)}.")
     keep = [place for place, (emotion, _) in enumerate(classes) if emotion]
     label_set = reading.label_set({emotion for emotion, _ in classes}, labels)
