@@ -5,7 +5,6 @@ of the library's function that it calls, which gets them as `**options`: to add 
 one `@option` line.
 """
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -151,8 +150,7 @@ def runs(results_dir, csv):
 
     table = runs_table(results_dir)
     if table.empty:
-        print(f"No runs in {results_dir}/.")
-        return
+        return print(f"No runs in {results_dir}/.")
     if csv:
         storage.write_csv(csv, table)
     print(summary_table(table).to_string(index=False))
@@ -227,20 +225,19 @@ def sweep(words, engine, slurm_option, dry_run, measured, status, collect, also,
     from fer_lib.sweeps.grid import read_grid
 
     grid = read_grid(list(words))
-    show = functools.partial(print, flush=True)
     if status:
-        print(summary.status(grid, slurm.queued_if_known(grid, show)).to_string(index=False))
+        print(summary.status(grid, slurm.queued_if_known(grid, click.echo)).to_string(index=False))
         return 0
     if collect:
         print(summary.summarise(summary.collect(grid, collect, also)).to_string())
         return 0
     if engine == "slurm" or dry_run:
         chosen = slurm.read_options(slurm_option) | {"measured": measured, "dry_run": dry_run}
-        job = slurm.submit(grid, show=show, **chosen)
-        show(f"submitted as job {job}" if job else "nothing was submitted")
+        job = slurm.submit(grid, show=click.echo, **chosen)
+        click.echo(f"submitted as job {job}" if job else "nothing was submitted")
         return 0
     local.stop_on_terminate()
-    states = local.run(grid, show=show, **local_options)
+    states = local.run(grid, show=click.echo, **local_options)
     return int(any(state == "failed" for state in states.values()))
 
 
@@ -264,6 +261,7 @@ def publish(folders, to):
 @option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
 @option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
 @option("--largest", is_flag=True, help="Only the largest face of each photo.")
+@option("--people", "same_people", is_flag=True, help="Number people through all photos.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
     """Name the expressions in photos.
@@ -319,7 +317,7 @@ def video(sources, model, start, end, baseline, **options):
 @_model
 @_detector
 def webcam(model, camera, **options):
-    """Show expressions in a live window: q quits, s keeps a picture, r a table, m mirrors."""
+    """Show expressions live. Keys: q quit, s picture, r table, m mirror."""
     from fer_lib.vision import webcam
 
     print(*webcam.show_webcam(model, camera, **options), sep="\n")
@@ -347,6 +345,11 @@ def export(run, to, name, formats, cross):
     --formats web writes a page instead that works in the browser alone; RUN may then also be a
     shipped model's name or an exported file.
     """
+    from fer_lib.choices import lookup
+    from fer_lib.inference.formats import FORMATS
+
+    for key in formats:  # before anything is read
+        lookup([*FORMATS, "web"], key, "export format")
     if "web" in formats:
         from fer_lib.vision import web_page
 
@@ -363,10 +366,11 @@ def export(run, to, name, formats, cross):
 @command("Data", "fer2013")
 @argument("dataset", required=False)
 def describe(dataset):
-    """Print the card of a data set, or list the data sets."""
-    from fer_lib.data.catalogue import describe
+    """Print the card of a data set, count what lies at a path, or list the data sets."""
+    from fer_lib.data.catalogue import DATASETS, describe, load_dataset
 
-    print(describe(dataset))
+    own = dataset and dataset not in DATASETS and Path(dataset).exists()
+    print(describe(dataset, load_dataset(dataset)) if own else describe(dataset))
 
 
 @command("Check", "runs/fer2013-a --json audit.json")

@@ -1,6 +1,7 @@
 """Files: where data, weights and caches lie, and writes that a crash cannot leave half done."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import zipfile
 from pathlib import Path
 
 # Models that come with the package; README.md there is their card.
@@ -313,6 +315,29 @@ def _count(value, known):
         inside = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_count(one, known) for one in inside)
     return known[id(value)]
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Yield a path, and name it in the error if what is read from it is damaged."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise
+    except _DAMAGES as error:
+        if str(path) in str(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
+            "move the run's folder away and run again."
+        ) from None
+
+
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError),
+    *(csv.Error, zipfile.BadZipFile),
+)
 
 
 def file_hash(path, algorithm="sha256"):

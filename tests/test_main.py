@@ -12,7 +12,7 @@ import fer_lib
 from fer_lib.__main__ import SECTIONS, commands, main
 from fer_lib.experiments.runs import Run
 from support.finished_runs import write_run
-from support.places import ROOT
+from support.places import ROOT, write_fer2013_csv
 
 
 def test_help_answers_without_heavy_imports():
@@ -31,6 +31,18 @@ def test_help_answers_without_heavy_imports():
 def test_runs_says_so_when_there_are_none(tmp_path, capsys):
     assert main(["runs", str(tmp_path)]) == 0
     assert "No runs" in capsys.readouterr().out
+
+
+def test_describe_counts_what_lies_at_a_path(tmp_path, capsys):
+    data = write_fer2013_csv(tmp_path / "faces.csv")
+    assert main(["describe", str(data)]) == 0
+    told = capsys.readouterr().out
+    assert "train: faces.csv" in told and " faces\n" in told and "surprise" in told
+
+
+def test_a_wrong_format_is_told_before_the_run_is_read(capsys):
+    assert main(["export", "nowhere", "--to", "x", "--formats", "webb"]) == 1
+    assert "did you mean 'web'" in capsys.readouterr().err
 
 
 def test_describe_prints_the_card(capsys):

@@ -68,7 +68,7 @@ def test_a_video_gives_the_same_bytes_again(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["keras", "litert", "litert_float16", "litert_int8"])
+@pytest.mark.parametrize("kind", ["keras", "litert", "litert_float16", "litert_int8", "onnx"])
 def test_an_export_gives_the_same_bytes_again(kind, tiny, tmp_path):
     model = classifier.build_classifier(tiny, weights=None, image_size=32)
     faces = make_faces(40, seed=1)

@@ -3,7 +3,7 @@
 experiment      Experiment: the parameters of a run
 runner          run carries an experiment out
 runs            Run, load_run, find_runs, runs_table: the folders of results
-run_files       where runs lie, and which of their files are damaged
+run_files       where runs lie, and which of their files were changed
 published       publish: small copies of runs, for a report
 given           the faces of a run, checked before anything is trained
 locks           one process at a time, also across hosts

@@ -10,6 +10,7 @@ import numpy as np
 from fer_lib import storage
 from fer_lib.experiments import given
 from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.run_files import check_files
 from fer_lib.experiments.runs import load_run
 
 # What a report needs of a run: no model, no face and no file name of the data.
@@ -66,7 +67,8 @@ def publish(folders: list[str | os.PathLike], to: str | os.PathLike) -> list[Pat
             raise FileExistsError(f"{file} holds other scores; delete its folder to replace it.")
         # Damaged files are named before anything is written.
         _ = run.history, run.has_predictions and run.predictions
-        _check_files(run)
+        recorded = run.environment.get("files", {})
+        check_files(run.folder, {k: v for k, v in recorded.items() if k in PUBLISHED})
     for run, copy, of in zip(found, copies, told, strict=True):
         with storage.locked(copy):
             _write(run, copy, of, scores[copy])
@@ -97,17 +99,6 @@ def save_answers(model, faces, path):
     arrays["probabilities"] = np.asarray(model.predict(faces.images))
     with storage.replacing(path) as temporary:
         np.savez_compressed(temporary, **_small(arrays))
-
-
-def _check_files(run):
-    """Raise if a file of the run is not the one that it was scored with."""
-    for name, digest in run.environment.get("files", {}).items():
-        path = run.folder / name
-        if name in PUBLISHED and path.exists() and storage.file_hash(path) != digest:
-            raise ValueError(
-                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
-                "restore what was changed, or move the run's folder away and run again."
-            )
 
 
 def _write(run, copy, of, scores):

@@ -1,15 +1,9 @@
-"""Files of runs: the folders that hold them, and files that are damaged, called by name."""
+"""Files of runs: the folders that hold them, and what of them is not as it was written."""
 
-import contextlib
-import csv
 import os
-import zipfile
 from pathlib import Path
 
-_DAMAGES = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError),
-    *(csv.Error, zipfile.BadZipFile),
-)
+from fer_lib import storage
 
 
 def run_folders(results_dir, pattern="*"):
@@ -31,21 +25,21 @@ def run_folders(results_dir, pattern="*"):
     return sorted(path for path in map(Path, found) if path.match(pattern))
 
 
-@contextlib.contextmanager
-def reading(path):
-    """Yield a path, and name it in the error if what is read from it is damaged."""
-    try:
-        yield path
-    except FileNotFoundError:
-        raise
-    except _DAMAGES as error:
-        if str(path) in str(error):
-            raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is damaged or from another version of fer_lib ({reason}): restore it, or "
-            "move the run's folder away and run again."
-        ) from None
+def check_files(folder, recorded):
+    """Raise `ValueError` if a file of a run is not the one that it was scored with.
+
+    Args:
+        folder: The run's folder.
+        recorded: Dict of sha256 by file name, of `environment.json`. What is not there any more
+            is not asked for.
+    """
+    for name, digest in recorded.items():
+        path = Path(folder, name)
+        if path.exists() and storage.file_hash(path) != digest:
+            raise ValueError(
+                f"{path} is not the file that the run wrote, by the sha256 in environment.json: "
+                "restore what was changed, or move the run's folder away and run again."
+            )
 
 
 def holding(content, *names):

@@ -15,6 +15,7 @@ from fer_lib.data.faces import Faces
 from fer_lib.evaluation import calibration, metrics
 from fer_lib.experiments import environment, given, holding
 from fer_lib.experiments.experiment import Experiment
+from fer_lib.experiments.run_files import check_files
 from fer_lib.experiments.runs import Run
 from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
@@ -166,8 +167,8 @@ def run(
 
     Raises:
         ValueError: If the data does not fit (see `given.check`), the run's folder holds another
-            experiment or was made with other faces, or the machine or a teacher does not fit;
-            see `set_up` and `teachers`.
+            experiment or was made with other faces, a finished run's file was changed, or the
+            machine or a teacher does not fit; see `set_up` and `teachers`.
         RuntimeError: If another process writes to the run's folder, or the folder was removed
             while it trained.
         holding.Stopped: After Ctrl-C; the same call goes on from the last finished epoch.
@@ -182,17 +183,23 @@ def run(
     result = Run(Path(experiment.results_dir) / experiment.name)
     _claim(result.folder, experiment)
     if result.finished and data is None:
-        _say(f"Finished before: read from {result.folder}.")
-        return result
+        return _as_it_was(result)
     set_up(experiment)
     data = data or given.check(experiment.load_data())
     _check_data(result, data)
     if result.finished:
-        _say(f"Finished before: read from {result.folder}.")
-        return result
+        return _as_it_was(result)
     with holding.one_process(result.folder):
         # By another process, which this one has waited for.
         return result if result.finished else _train(experiment, result, data, model)
+
+
+def _as_it_was(result):
+    """Return a finished run whose files are those that it wrote."""
+    recorded = result.folder / "environment.json"
+    check_files(result.folder, result.environment.get("files", {}) if recorded.exists() else {})
+    _say(f"Finished before: read from {result.folder}.")
+    return result
 
 
 def _train(experiment, result, data, model):

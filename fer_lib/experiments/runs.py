@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pandas as pd
 from fer_lib import storage
 from fer_lib.evaluation import bootstrap
 from fer_lib.experiments.experiment import NAMES, from_record
-from fer_lib.experiments.run_files import holding, reading, run_folders
+from fer_lib.experiments.run_files import holding, run_folders
 
 HEADLINE = (
     "accuracy",
@@ -29,6 +30,7 @@ HEADLINE = (
     "expected_calibration_error",
 )
 COSTS = ("parameters", "multiply_adds")
+_NAMED = re.compile(r"-s\d+-([0-9a-f]{8})$")  # a folder that still has the name of its run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,19 +50,19 @@ class Run:
         Raises:
             ValueError: If the file is damaged or of a version with other parameters.
         """
-        with reading(self.folder / "experiment.json") as path:
+        with storage.reading(self.folder / "experiment.json") as path:
             return from_record(storage.read_json(path))
 
     @functools.cached_property
     def environment(self):
         """Dict of versions, devices, git state and data hashes."""
-        with reading(self.folder / "environment.json") as path:
+        with storage.reading(self.folder / "environment.json") as path:
             return holding(storage.read_json(path), "data")
 
     @functools.cached_property
     def scores(self):
         """Dict of `scores.json`; its `"test"` and `"validation"` are `metrics.score`'s."""
-        with reading(self.folder / "scores.json") as path:
+        with storage.reading(self.folder / "scores.json") as path:
             scores = holding(storage.read_json(path), "test", "test_name", "validation", "weights")
             for split in ("test", "validation"):
                 holding(scores[split], "n", "accuracy", "macro_f1")
@@ -69,7 +71,7 @@ class Run:
     @functools.cached_property
     def history(self):
         """DataFrame with one row per epoch; see `loop.fit`."""
-        with reading(self.folder / "history.csv") as path:
+        with storage.reading(self.folder / "history.csv") as path:
             return holding(pd.read_csv(path, dtype={"stage": str}), "epoch", "seconds")
 
     @functools.cached_property
@@ -78,7 +80,7 @@ class Run:
 
         Read without pandas, which would take longer than all else of a table of many runs.
         """
-        with reading(self.folder / "history.csv") as path:
+        with storage.reading(self.folder / "history.csv") as path:
             with open(path, encoding="utf-8", newline="") as file:
                 rows = csv.reader(file)
                 names = next(rows, [])
@@ -102,7 +104,7 @@ class Run:
                 f"{self.folder} holds no predictions.npz (older published copies leave it out): "
                 "use the folder that the run wrote."
             )
-        with reading(self.folder / "predictions.npz") as path:
+        with storage.reading(self.folder / "predictions.npz") as path:
             with np.load(path, allow_pickle=False) as arrays:
                 found = holding(dict(arrays), "ids", "labels", "probabilities")
             halves = [k for k, v in found.items() if v.dtype == np.float16]  # published
@@ -135,7 +137,7 @@ class Run:
         """Load the classifier: raw `uint8` faces in, probabilities out."""
         import keras
 
-        with reading(self.folder / "model.keras") as path:
+        with storage.reading(self.folder / "model.keras") as path:
             return keras.models.load_model(path, compile=False)
 
     def title(self):
@@ -241,7 +243,11 @@ def find_runs(results_dir: str | os.PathLike = "runs", pattern: str = "*") -> di
 def damage(result, warn=False):
     """Return what is wrong with a run's files, or `""`."""
     try:
-        _ = result.experiment, result.finished and result.scores
+        with storage.reading(result.folder / "experiment.json"):
+            named = _NAMED.search(result.folder.name)
+            if named and result.experiment.name[-8:] != named[1]:
+                raise ValueError(f"by its parameters it is of {result.experiment.name}")
+        _ = result.finished and result.scores
         _ = result.begun and result.progress
     except ValueError as error:
         if warn:
@@ -258,7 +264,7 @@ def finished_runs(folders):
 
     Raises:
         FileNotFoundError: If a folder holds no run.
-        ValueError: If a run that is named is not finished.
+        ValueError: If a run that is named is not finished, or its files are damaged.
     """
     found = {}
     for folder in folders:
@@ -266,6 +272,8 @@ def finished_runs(folders):
         for run in [load_run(folder)] if alone else find_runs(folder).values():
             if not run.finished:
                 raise ValueError(f"{folder} is not finished: repeat the command that began it.")
+            if alone and (wrong := damage(run)):
+                raise ValueError(wrong)
             found[str(run.folder)] = run
     return found
 

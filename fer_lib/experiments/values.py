@@ -80,7 +80,7 @@ def coerce(name, value, kind):
     optional = isinstance(kind, types.UnionType)
     if optional:
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
-        if value is None or value == "None":
+        if value is None or str(value).lower() == "none":
             return None
     try:
         if kind is bool:

@@ -20,9 +20,7 @@ import numpy as np
 from fer_lib import __version__, storage
 from fer_lib.choices import lookup
 from fer_lib.inference import litert, onnx_file
-from fer_lib.inference.predictor import Predictor, load_predictor, sidecar
-
-__all__ = ["FORMATS", "Predictor", "export", "load_predictor", "report"]
+from fer_lib.inference.predictor import load_predictor, sidecar
 
 CALIBRATION_FACES = 300
 # A step of an integer tensor rounds with a standard deviation of 1/sqrt(12) steps. Layers that

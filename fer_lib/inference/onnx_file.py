@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from fer_lib.screen import without_stderr
 
 _OPSET = 17
+_NUMBER = re.compile(r"__(\d+)")
 _SMALL = 256  # numbers; a smaller tensor is not worth a node that widens it
 
 
@@ -21,7 +23,7 @@ def of_trace(trace):
         ImportError: If tf2onnx is missing; the message names it.
     """
     made, _ = _tf2onnx().convert.from_function(trace, trace.input_signature, opset=_OPSET)
-    return made.SerializeToString()
+    return _numbered(made).SerializeToString()
 
 
 def of_litert(path):
@@ -36,7 +38,7 @@ def of_litert(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the interpreter by which it reads the file
             made, _ = without_stderr(convert)
-    return made.SerializeToString()
+    return _numbered(made).SerializeToString()
 
 
 def halved(content):
@@ -71,6 +73,31 @@ def halved(content):
         del field[:]
         field.extend(values)
     return model.SerializeToString()
+
+
+def _numbered(model):
+    """Number the names in a model by their order in it, so the same model is the same bytes.
+
+    tf2onnx counts on from what the process made before, in an order that may differ.
+    """
+    order, graph = {}, model.graph
+
+    def new(name):
+        return _NUMBER.sub(lambda at: f"__{order.setdefault(at[1], len(order) + 1)}", name)
+
+    for node in graph.node:
+        node.input[:], node.output[:] = map(new, node.input), map(new, node.output)
+        node.name = new(node.name)
+    for one in (*graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        one.name = new(one.name)
+    for one in (*graph.value_info, *graph.input, *graph.output):
+        for side in one.type.tensor_type.shape.dim:
+            if side.dim_param:
+                side.dim_param = new(side.dim_param)
+    graph.doc_string = ""
+    graph.initializer.sort(key=lambda tensor: tensor.name)
+    graph.value_info.sort(key=lambda info: info.name)
+    return model
 
 
 def _tf2onnx():

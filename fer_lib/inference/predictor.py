@@ -77,7 +77,7 @@ class Predictor:
             `label_set`.
 
         Raises:
-            ValueError: If dtype or shape do not fit, or the file can not be opened.
+            ValueError: If dtype or shape do not fit, or the file cannot be opened.
             ImportError: If the package that opens the file is missing; the message names it.
         """
         images = self._checked(images)
@@ -213,8 +213,8 @@ def _keras_predictor(path):
     else:
         raise FileNotFoundError(
             f"{path} does not say which emotion is which: it must lie in a finished run's folder "
-            "(beside scores.json). Export the model with fer_lib.export.export(model, folder, "
-            "label_set=...) and load that file."
+            "(beside scores.json). Export the model with fer_lib.inference.formats."
+            "export(model, folder, label_set=...) and load that file."
         )
     model = _load_keras_model(path)
     predictor = Predictor(path, label_set, model.input_shape[1:], threads=1)
@@ -242,7 +242,7 @@ def _needed(module, path, package):
 
 def _unreadable(path, error):
     reason = (str(error).strip() or repr(error)).splitlines()[0]
-    return ValueError(f"{path} can not be opened as {path.suffix}: {reason}")
+    return ValueError(f"{path} cannot be opened as {path.suffix}: {reason}")
 
 
 def _open_litert(path):

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from fer_lib.storage import SHIPPED, fer_home, file_hash
+from fer_lib.storage import SHIPPED, fer_home, file_hash, temporary_folder
 
 # How Keras calls the files that it downloads, where that is not by backbone and width.
 _KERAS_FILES = {
@@ -191,19 +191,29 @@ def _imagenet(backbone, application, alpha):
     path = _local_file(backbone, alpha)
     if path:
         return _from_file(path, application, alpha, f"ImageNet, {path.name}")
+    _from_keras(backbone, alpha, lambda: _download(backbone, application, alpha))
     base = _from_keras(backbone, alpha, lambda: _base(application, alpha, "imagenet"))
     return Start(base.get_weights(), f"ImageNet, keras.applications.{application} {alpha}")
 
 
 def _download(backbone, application, alpha):
-    """Have Keras put its file of weights into its cache, if it is not there."""
+    """Have Keras put its file of weights into its cache, if it is not there.
+
+    Keras writes under the file's own name, and would take what a kill left of it for the file.
+    """
     if backbone not in _DOWNLOADS:
         return _base(application, alpha, "imagenet")
     from keras.utils import get_file
 
     folder, side = _DOWNLOADS[backbone]
     name = _file_patterns(backbone, alpha)[-1].replace("_*_", f"_{side}_")
-    return get_file(name, f"{_KERAS}{folder}{name}", cache_subdir="models")
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # as Keras does
+    path = Path(os.environ.get("KERAS_HOME", home / ".keras"), "models", name)
+    if not path.exists():
+        with temporary_folder(path) as place:
+            got = get_file(name, f"{_KERAS}{folder}{name}", cache_dir=place, cache_subdir=".")
+            os.replace(got, path)
+    return path
 
 
 def _from_keras(backbone, alpha, ask):

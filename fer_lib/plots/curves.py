@@ -71,14 +71,15 @@ def plot_histories(histories, *, metric="val_accuracy", accent=None, ax=None, ti
             )
     ax = new_axes(ax, title, (5.5 + longest(histories), max(3.8, 1 + 0.25 * len(histories))))
     colours = accented(histories, accent)
-    styles = zip(colours, itertools.cycle(LINES), itertools.cycle(MARKERS))
+    markers = list(itertools.islice(itertools.cycle(MARKERS), len(histories)))
+    styles = zip(colours, itertools.cycle(LINES), markers)
     for (run, history), (colour, line, marker) in zip(histories.items(), styles, strict=False):
         style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3.5}
         style["zorder"] = 3 if colour == ACCENT else 2
         ax.plot(history["epoch"], history[metric], label=run, **style | kwargs)
     _finish_curves(ax, metric)
     ends = [(h["epoch"].iloc[-1], h[metric].iloc[-1]) for h in histories.values()]
-    label_beside(ax, ends, list(histories), colours)
+    label_beside(ax, ends, list(histories), colours, markers)
     return ax
 
 

@@ -51,8 +51,8 @@ def longest(names, points=8):
     return max((len(str(name)) for name in names), default=0) * 0.55 * points / 72
 
 
-def label_beside(ax, points, names, colours):
-    """Name points in a column to the right of the Axes, with a thin line to each.
+def label_beside(ax, points, names, colours, markers=()):
+    """Name points in a column to the right of the Axes, with a thin line to each behind the data.
 
     Names that would overlap are moved apart. The limits of the Axes must be final.
 
@@ -60,23 +60,29 @@ def label_beside(ax, points, names, colours):
         points: Sequence of `(x, y)` in data units.
         names: Their texts.
         colours: Their colours.
+        markers: Marker of each, repeated before its name, or none.
     """
+    ax.get_ylim()  # Matplotlib sets the limits when somebody asks for them; a transform does not
     y = ax.transData.transform(points)[:, 1]
     height = ax.get_window_extent().height
     place = _apart((y - ax.get_window_extent().y0) / height, 12 * ax.figure.dpi / 72 / height)
     for point, name, colour, at in zip(points, names, colours, place, strict=True):
-        line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
+        line = {"arrowstyle": "-", "color": "0.85", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
         ax.annotate(
             name,
             point,
-            (1.03, at),
+            (1.05 if markers else 1.03, at),
             textcoords="axes fraction",
             va="center",
             fontsize=8,
             color=colour,
             arrowprops=line | {"relpos": (0, 0.5)},
             annotation_clip=False,
+            zorder=1,
         )
+    for marker, colour, at in zip(markers, colours, place, strict=False):
+        style = {"s": 12, "color": colour, "marker": marker, "clip_on": False}
+        ax.scatter([1.03], [at], transform=ax.transAxes, **style)
 
 
 def wilson(share, n, z=1.96):

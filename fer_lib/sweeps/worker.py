@@ -86,6 +86,8 @@ def run_point(experiment, notebook):
 
 
 def _execute(experiment, notebook):
+    # A grammar of addresses that jsonschema takes where it is installed: seconds at each start.
+    sys.modules.setdefault("rfc3987_syntax", None)
     import papermill
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)

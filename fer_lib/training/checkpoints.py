@@ -4,7 +4,6 @@ An epoch's files are complete before `history.csv` counts it, and older ones go 
 """
 
 import csv
-import zipfile
 
 import keras
 import numpy as np
@@ -14,16 +13,24 @@ from fer_lib import storage
 
 
 def read_history(folder):
-    """Return the finished epochs of a training folder as a list of rows, oldest first."""
+    """Return the finished epochs of a training folder as a list of rows, oldest first.
+
+    Raises:
+        ValueError: If the file is damaged; the message names it.
+    """
     path = folder / "history.csv"
     if not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
+    with storage.reading(path), open(path, newline="", encoding="utf-8") as file:
+        text = file.read()
+        if not text.endswith("\n") or not "".join(text.split()).isprintable():
+            raise ValueError("it is cut short, or is no text")
+        names, *rows = csv.reader(text.splitlines())
         kinds = {"epoch": int, "stage": str}
-        rows = csv.DictReader(file)
         # Empty is what an older version did not write down.
         return [
-            {key: kinds.get(key, float)(text or "nan") for key, text in row.items()} for row in rows
+            {k: kinds.get(k, float)(v or "nan") for k, v in zip(names, row, strict=True)}
+            for row in rows
         ]
 
 
@@ -74,14 +81,9 @@ def _write(path, variables):
 
 
 def _read(path, variables):
-    try:
-        with np.load(path) as values:
-            for number, variable in enumerate(variables):
-                variable.assign(values[str(number)])
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} can not be read ({error}): move the run's folder away and run again."
-        ) from None
+    with storage.reading(path), np.load(path) as values:
+        for number, variable in enumerate(variables):
+            variable.assign(values[str(number)])
 
 
 def _weights(folder, epoch):

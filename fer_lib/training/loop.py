@@ -135,6 +135,7 @@ def fit(
     if auxiliary is not None:
         targets = np.concatenate([targets, auxiliary], axis=1)
     bar = _progress(sum(stage.epochs for stage in stages), steps, len(history))
+    board = _board(folder)
     first = 0
     for stage in stages:
         last = first + stage.epochs
@@ -179,10 +180,12 @@ def fit(
             started = time.perf_counter()
             history.append(row)
             checkpoints.save(folder, history, best_epoch(history, monitor), model, feed.trainer)
-            _log_to_tensorboard(folder, feed.trainer, row)
+            _log_to_tensorboard(board, row)
             bar.write(_line(row))
         first = last
     bar.close()
+    for writer in board.values():
+        writer.close()
     checkpoints.load_model(folder, best_epoch(history, monitor), model)
     return pd.DataFrame(history)
 
@@ -241,14 +244,31 @@ def _validate(feed, targets):
     }
 
 
-def _log_to_tensorboard(folder, trainer, row):
+def _board(folder):
+    """Return the writers of TensorBoard's two curves by what the names of their figures begin with.
+
+    Keras's callback would write two files for each of its models.
+    """
     if keras.backend.backend() != "tensorflow":
-        return  # Keras's callback writes through TensorFlow
-    board = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
-    board.set_model(trainer)
-    epoch = row["epoch"] - 1
-    board.on_epoch_end(epoch, {k: v for k, v in row.items() if isinstance(v, float)})
-    board.on_train_end()
+        return {}
+    from tensorflow import summary
+
+    names = {"": "train", "val_": "validation"}
+    return {
+        begin: summary.create_file_writer(str(folder / "tensorboard" / name))
+        for begin, name in names.items()
+    }
+
+
+def _log_to_tensorboard(board, row):
+    if board:
+        from tensorflow import summary
+    for begin, writer in board.items():
+        with writer.as_default(step=row["epoch"] - 1):
+            for name, value in row.items():
+                if isinstance(value, float) and name.startswith("val_") == bool(begin):
+                    summary.scalar(f"epoch_{name.removeprefix(begin)}", value)
+        writer.flush()  # for whoever watches
 
 
 def _progress(epochs, steps, done):

@@ -1,6 +1,7 @@
 """A local web page: photos, the browser's camera and videos, on gradio."""
 
 import contextlib
+import inspect
 import os
 import secrets
 import shutil
@@ -322,8 +323,20 @@ def _own_folder():
 
 def _gradio():
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    find = inspect.getfile
+
+    def find_others(of):
+        if getattr(of, "__module__", "").startswith("gradio."):
+            raise OSError("not asked for")
+        return find(of)
+
+    # On import gradio writes a stub for editors beside each component whose file it finds: half of
+    # its time.
+    inspect.getfile = find_others
     try:
         import gradio
     except ImportError as error:
         raise ImportError(f'The page needs gradio: pip install -e ".[page]" ({error}).') from None
+    finally:
+        inspect.getfile = find
     return gradio

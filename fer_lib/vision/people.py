@@ -83,8 +83,7 @@ def relative_to_baseline(table, start, end, *, source=None):
     Raises:
         ValueError: If the stretch is none, or nobody is seen in it.
     """
-    if not 0 <= start < end:
-        raise ValueError(f"a baseline must end after it starts; got {start} to {end} seconds.")
+    check_span(start, end)
     labels = emotions_of(table)
     within = table["seconds"].ge(start) & table["seconds"].lt(end) & table["face"].notna()
     keys = ["source", "face"]
@@ -102,6 +101,12 @@ def relative_to_baseline(table, start, end, *, source=None):
     for number, name in enumerate(labels):
         changed.insert(place + number, f"{name}_change", change[:, number])
     return changed
+
+
+def check_span(start, end):
+    """Raise ValueError if a baseline does not end after it starts."""
+    if not 0 <= start < end:
+        raise ValueError(f"a baseline must end after it starts; got {start} to {end} seconds.")
 
 
 def people_text(table):

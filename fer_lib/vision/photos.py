@@ -17,7 +17,7 @@ import numpy as np
 from fer_lib import storage
 from fer_lib.inference.litert import cores
 from fer_lib.screen import progress
-from fer_lib.vision import detection, pictures
+from fer_lib.vision import appearance, detection, pictures, tracking
 from fer_lib.vision.drawing import annotate
 from fer_lib.vision.face_table import (
     UNSURE_BELOW,
@@ -49,6 +49,7 @@ def recognise(
     min_face: float = detection.MIN_FACE,
     min_score: float | None = None,
     largest: bool = False,
+    same_people: bool = False,
     search_size: int | None = None,
     unsure_below: float = UNSURE_BELOW,
     out: str | os.PathLike | None = None,
@@ -67,6 +68,8 @@ def recognise(
         min_score: Faces of a lower detection score are left out. Defaults to the detector's own
             limit, 0.6 of YuNet.
         largest: Whether only the largest face of each photograph is kept.
+        same_people: Whether a person has one number in all photographs, known again by looks
+            (`appearance` says how far to trust it), instead of numbers from 1 in each.
         search_size: Pixels a side of the finest search for faces, instead of what `min_face` asks
             for: 640 is quick, and misses faces under a sixtieth of the photograph's longer side.
         unsure_below: Faces whose most probable emotion has less than this probability (0 to 1)
@@ -105,10 +108,14 @@ def recognise(
     if notice:
         warnings.warn(notice, stacklevel=2)
     predictor = _predictor(model)
-    way = _Way(searched, getattr(predictor, "face_size", 48), largest, copies is not None)
+    way = _Way(
+        searched, getattr(predictor, "face_size", 48), largest, same_people, copies is not None
+    )
     call = searched | {"photos": _digest(photos), "model": model_identity(predictor)}
     call |= {"largest": largest, "unsure_below": unsure_below}
     call |= {"annotated": None if annotated is None else os.path.abspath(annotated)}
+    if same_people:
+        call["same_people"] = True
     with contextlib.ExitStack() as stack:
         if copies is not None:
             stack.enter_context(storage.locked(os.path.abspath(annotated)))
@@ -118,12 +125,13 @@ def recognise(
             check_table_path(out, overwrite=overwrite or left_complete(out))
         if copies is not None:
             copies.check(ended=out is not None and left_complete(out))
-        rows = stack.enter_context(_rows_kept(out, predictor.label_set, call, len(photos)))
+        people = tracking.Tracker() if same_people else None
+        rows = stack.enter_context(_rows_kept(out, predictor.label_set, call, len(photos), people))
         if copies is not None:
             copies.begin()
         start = rows.done
         for number, seen in enumerate(_seen(photos[start:], way, start, len(photos)), start=start):
-            new = _rows(photos[number].name, seen, predictor, unsure_below)
+            new = _rows(photos[number].name, seen, predictor, unsure_below, people)
             if copies is not None and seen.picture is not None:
                 copies.write(number, annotate(seen.picture.pixels, _reduced(new, seen.picture)))
             rows.add(new, not seen.fault)
@@ -140,11 +148,13 @@ def recognise(
 
 class _Way(NamedTuple):
     """How faces are looked for: options of `detection.search`, the side of a face in pixels,
-    whether only the largest is kept, and whether the pixels are needed afterwards."""
+    whether only the largest is kept, whether people are to be known again, and whether the pixels
+    are needed afterwards."""
 
     searched: dict
     face_size: object
     largest: bool
+    same_people: bool
     keeps: bool
 
 
@@ -159,6 +169,7 @@ class _Seen(NamedTuple):
     scale: int = 1
     picture: object = None
     is_crop: bool = False
+    looks: np.ndarray = None
 
 
 def _seen(photos, way, start, total):
@@ -223,19 +234,25 @@ def _look(photo, way, threads=None):
     if way.largest:
         faces = sorted(faces, key=lambda face: face.width * face.height)[-1:]
     crops = detection.crop_faces(image, faces, way.face_size, margin=margin)
+    looks = None
+    if way.same_people:
+        looks = appearance.looks(detection.crop_faces(image, faces, appearance.SIDE, margin=margin))
     kept = picture if way.keeps else None
     note = "; ".join(filter(None, notes))
-    return _Seen("", note, faces, crops, image.shape, picture.scale, kept, is_crop)
+    return _Seen("", note, faces, crops, image.shape, picture.scale, kept, is_crop, looks)
 
 
-def _rows(name, seen, predictor, unsure_below):
-    """Return the rows of a photograph."""
+def _rows(name, seen, predictor, unsure_below, people=None):
+    """Return the rows of a photograph; a tracker of people numbers them."""
     if not seen.faces:
         return [_row(name, seen.fault or seen.note)]
     shape = [length * seen.scale for length in seen.shape[:2]]
-    rows = []
+    rows, numbers = [], range(1, len(seen.faces) + 1)
+    if people is not None:
+        people.leave()
+        numbers = people.assign([face[:4] for face in seen.faces], seen.looks)
     answers = predictor.predict(seen.crops)
-    for number, (face, answer) in enumerate(zip(seen.faces, answers, strict=True), start=1):
+    for number, face, answer in zip(numbers, seen.faces, answers, strict=True):
         face = face.scaled(seen.scale, seen.scale)
         row = face_columns(face, shape, answer, predictor.label_set, unsure_below)
         row["unsure"] |= seen.is_crop  # nobody knows that there is a face at all
@@ -290,10 +307,10 @@ def _digest(photos):
 
 
 @contextlib.contextmanager
-def _rows_kept(out, label_set, call, total):
+def _rows_kept(out, label_set, call, total, people):
     """Yield where rows go: into the part of a table file, or into memory without one."""
     part = None if out is None else PartFile(out, label_set, call)
-    rows = _Rows(part, label_set)
+    rows = _Rows(part, label_set, people)
     try:
         yield rows
         if part is not None:
@@ -311,17 +328,21 @@ def _rows_kept(out, label_set, call, total):
 
 
 class _Rows:
-    def __init__(self, part, label_set):
-        self.part, self._label_set, self._rows = part, label_set, []
+    def __init__(self, part, label_set, people):
+        self.part, self._label_set, self._rows, self._people = part, label_set, [], people
         state = (part and part.state) or {"done": 0, "read": 0}
         self.done, self.read = state["done"], state["read"]
+        if "people" in state:
+            people.restore(state["people"])
 
     def add(self, rows, read):
         self.done, self.read = self.done + 1, self.read + read
         if self.part is None:
             self._rows += rows
         else:
-            self.part.append(rows, {"done": self.done, "read": self.read})
+            state = {"done": self.done, "read": self.read}
+            state |= {"people": self._people.state()} if self._people else {}
+            self.part.append(rows, state)
 
     def table(self):
         if self.part is None:

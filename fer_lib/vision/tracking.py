@@ -3,6 +3,7 @@
 A box is `(x, y, width, height)` in pixels; what a face looks like is a row of `appearance.looks`.
 """
 
+import base64
 import dataclasses
 import math
 
@@ -151,7 +152,7 @@ class Track:
         face: Its number, from 1; never given to another.
         box: Where it was last.
         missed: Searches in a row that did not find it.
-        looks: Descriptors of it, lists of integers, the newest last.
+        looks: Descriptors of it, as base64, the newest last.
         scene: Number of the scene in which it was seen last.
         seen: Seconds at which it was found last.
         probabilities: Smoothed, list of floats, or `None` before the first.
@@ -166,6 +167,17 @@ class Track:
     seen: float = 0.0
     probabilities: list | None = None
     seconds: float = math.nan
+
+    def alike(self, look):
+        """Return how much a descriptor looks like those that are kept; see `likeness`."""
+        kept = [np.frombuffer(base64.b64decode(text), np.int8) for text in self.looks]
+        return likeness(look, kept)
+
+    def keep(self, look):
+        """Keep a descriptor if it differs enough from those that are kept."""
+        if self.alike(look) < NEW_LOOK:
+            text = base64.b64encode(look.tobytes()).decode()
+            self.looks = [*self.looks[1 - LOOKS :], text]
 
 
 class Tracker:
@@ -203,11 +215,11 @@ class Tracker:
             List of n face numbers, each at most once.
         """
         boxes = _boxes(boxes)
-        looks = [None] * len(boxes) if looks is None else np.asarray(looks).tolist()
+        looks = [None] * len(boxes) if looks is None else np.asarray(looks, np.int8)
         known = list(self.tracks.values())
         alike = np.array(
             [
-                [0.0 if look is None or not t.looks else likeness(look, t.looks) for look in looks]
+                [0.0 if look is None or not t.looks else t.alike(look) for look in looks]
                 for t in known
             ]
         ).reshape(len(known), len(boxes))
@@ -223,8 +235,8 @@ class Tracker:
             self.lost.pop(track.face, None)
             self.tracks[track.face] = track
             track.box, track.missed, track.scene, track.seen = box, 0, self.scene, seconds
-            if look is not None and likeness(look, track.looks) < NEW_LOOK:
-                track.looks = [*track.looks[1 - LOOKS :], look]
+            if look is not None:
+                track.keep(look)
             faces.append(track.face)
         for track in known:
             track.missed += track.face not in faces
@@ -241,7 +253,7 @@ class Tracker:
             for track in absent:
                 if looks[number] is None or not track.looks:
                     continue
-                alike = likeness(looks[number], track.looks)
+                alike = track.alike(looks[number])
                 if alike >= self._wanted(track, boxes[number], seconds):
                     found.append((-alike, number, track.face, track))
         back = {}

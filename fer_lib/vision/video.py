@@ -90,6 +90,8 @@ def predict_video(
         raise ValueError(f"every must be an integer from 1; got {every}.")
     if start < 0 or (end is not None and end <= start):
         raise ValueError(f"start must be at least 0 and end after it; got {start} and {end}.")
+    if isinstance(baseline, tuple | list):
+        people.check_span(*baseline)
     videos, several = find_videos(sources)
     neutral = os.fspath(baseline) if isinstance(baseline, str | os.PathLike) else None
     if neutral is not None:
@@ -196,7 +198,8 @@ class _Job:
                     stack.callback(copy.drop)
                 missing = self._frames(video, copy, start, end)
                 if not self.state["next"]:
-                    raise ValueError(f"{video.name} cannot be read: not one frame of it came.")
+                    what = f"it has none from {start:g} s on" if start else "not one of it came"
+                    raise ValueError(f"{video.name} gives no frame: {what}.")
                 if copy is not None:
                     self._go_on([], finishing=True)
                     self.part.save()

@@ -58,6 +58,7 @@ def write_web_page(model, folder):
     values = {"TEXT": _text(predictor, model), "RUNTIME": RUNTIME}
     values |= {"ARCHIVE": f"{RUNTIME.replace('@', '-')}.tgz"}
     values |= {"FILES": " ".join(f"package/dist/{name}" for name in RUNTIME_FILES)}
+    values |= {"RUNTIME_FILES": " ".join(RUNTIME_FILES)}
     for source in sorted(_PAGE.iterdir()):
         # Names in capitals after an @ are filled in; JavaScript has ${} of its own.
         text = _Template(source.read_text(encoding="utf-8")).safe_substitute(values)

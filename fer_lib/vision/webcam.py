@@ -37,7 +37,7 @@ def show_webcam(predictor, camera=0, *, detector="auto", folder=".", mirror=True
         List of the files that were written.
 
     Raises:
-        ValueError: If the camera can not be opened, or stops giving frames.
+        ValueError: If the camera cannot be opened, or stops giving frames.
         RuntimeError: If no window can be opened: no display, or OpenCV without windows.
         ImportError: If OpenCV is missing.
     """

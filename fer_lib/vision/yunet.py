@@ -116,8 +116,7 @@ def folders():
 def open_yunet():
     """Return YuNet as a function of one thread; it is downloaded if it is nowhere.
 
-    ONNX Runtime computes it in half the time of OpenCV, and gives the same boxes and scores; it is
-    taken where it is installed.
+    ONNX Runtime computes it in half the time of OpenCV, and gives the same boxes and scores.
 
     Returns:
         Function from a `uint8` RGB picture `(height, width, 3)` to a list of `(x, y, width, height,
@@ -126,25 +125,30 @@ def open_yunet():
     Raises:
         FileNotFoundError: If the file cannot be had.
         ValueError: If it is not YuNet's.
+        ImportError: If ONNX Runtime is missing.
     """
-    path = yunet_file() or fetch(YUNET, storage.fer_home() / "weights")
-    content = path.read_bytes()
     try:
         import onnxruntime
-    except ImportError:
-        return _by_opencv(path, content)
+    except ImportError as error:
+        raise ImportError(
+            f'YuNet needs ONNX Runtime: pip install -e ".[vision]" ({error}).'
+        ) from None
+    path = yunet_file() or fetch(YUNET, storage.fer_home() / "weights")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # it warns of sizes other than the file's own
     try:
         session = onnxruntime.InferenceSession(
-            of_any_size(content), options, providers=["CPUExecutionProvider"]
+            of_any_size(path.read_bytes()), options, providers=["CPUExecutionProvider"]
         )
         names = [f"{kind}_{step}" for step in (8, 16, 32) for kind in ("cls", "obj", "bbox", "kps")]
         if not set(names) <= {output.name for output in session.get_outputs()}:
             raise ValueError("other outputs")
     except Exception as error:  # onnxruntime's errors derive from Exception alone
-        raise _not_yunet(path, error) from None
+        raise ValueError(
+            f"{path} cannot be opened as YuNet ({error}); the file that fits has sha256 "
+            f"{YUNET.sha256}: {YUNET.urls[0]}"
+        ) from None
     entry = session.get_inputs()[0].name
 
     def find(image):
@@ -194,30 +198,3 @@ def _faces(answers, width):
         (*boxes[at].tolist(), float(scores[at]), tuple(map(tuple, eyes[at].tolist())))
         for at in np.ravel(kept).astype(int)
     ]
-
-
-def _by_opencv(path, content):
-    import cv2
-
-    nothing = np.empty(0, np.uint8)
-    try:  # from memory: OpenCV cannot open every path itself
-        network = cv2.FaceDetectorYN.create(
-            "onnx", np.frombuffer(content, np.uint8), nothing, (320, 320), LEAST_SCORE
-        )
-    except cv2.error as error:
-        raise _not_yunet(path, str(error.err).strip() or error.code) from None
-
-    def find(image):
-        network.setInputSize((image.shape[1], image.shape[0]))
-        rows = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        rows = [] if rows is None else rows.tolist()
-        return [(*row[:4], row[14], ((row[4], row[5]), (row[6], row[7]))) for row in rows]
-
-    return find
-
-
-def _not_yunet(path, reason):
-    return ValueError(
-        f"{path} cannot be opened as YuNet ({reason}); the file that fits has sha256 "
-        f"{YUNET.sha256}: {YUNET.urls[0]}"
-    )

@@ -38,6 +38,7 @@ def namespace(injected=None, **values):
         ("patience", None, None),
         ("patience", "3", 3),
         ("weights", "None", None),
+        ("weights", "none", None),
         ("class_weight", "None", None),
         ("unfreeze", 100, "100"),  # what papermill makes of `-p unfreeze 100`
         ("alpha", 1, 1.0),

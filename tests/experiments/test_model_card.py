@@ -60,6 +60,7 @@ def test_every_file_is_scored_and_the_card_names_it(run, tmp_path):
         model_card.read_cross(tmp_path / "cross.csv", other)
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_changed_is_refused(run, tmp_path):
     data = tmp_path / "other.csv"
     write_fer2013_csv(data, per_class=12)
@@ -70,6 +71,7 @@ def test_a_run_whose_data_changed_is_refused(run, tmp_path):
         model_card.ship(run, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_refused(run, tmp_path):
     storage.write_json(tmp_path / "experiment.json", dataclasses.asdict(run.experiment))
     with pytest.raises(ValueError, match="is not finished"):

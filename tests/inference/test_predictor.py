@@ -63,6 +63,17 @@ def test_threads_may_ask_one_predictor_at_once(faces):
             np.testing.assert_allclose(answers, wanted[start:], atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_joblib_may_ask_one_predictor(faces, backend):
+    from joblib import Parallel, delayed
+
+    predictor = load_predictor("default", threads=2)
+    wanted = predictor.predict(faces)
+    jobs = (delayed(predictor.predict)(part) for part in (faces[:20], faces[20:]))
+    answers = Parallel(2, backend=backend)(jobs)
+    np.testing.assert_allclose(np.concatenate(answers), wanted, atol=1e-6)
+
+
 def test_a_keras_predictor_says_why_it_cannot_answer_after_a_fork(tmp_path, faces):
     from fer_lib.inference.predictor import Predictor
 

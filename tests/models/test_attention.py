@@ -10,7 +10,7 @@ from fer_lib.models import classifier
 from fer_lib.models.attention import ATTENTION
 from fer_lib.models.classifier import build_classifier, set_trainable
 from fer_lib.models.transfer import TRANSFER
-from support.normalisation import normalise
+from support.normalisation import answers, normalise
 
 NARROW = {"alpha": 0.25, "weights": None}
 
@@ -27,6 +27,7 @@ def built(request):
     keras.utils.set_random_seed(0)
     model = build_classifier("mobilenet", attention=request.param, **NARROW)
     normalise(model)
+    model.run_eagerly = True  # tracing graphs would take most of the time
     return model
 
 
@@ -34,7 +35,7 @@ def built(request):
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     finding = model_checks.batch_dependence(built, images)
     assert finding.status == "pass" and finding.figures["largest difference alone"] < 1e-5
-    assert built.predict(images, verbose=0).std(axis=0).max() > 1e-4
+    assert answers(built, images).std(axis=0).max() > 1e-4
 
 
 @pytest.mark.slow
@@ -47,6 +48,7 @@ def test_attention_over_the_batch_would_be_seen(images, monkeypatch):
     monkeypatch.setitem(ATTENTION, "batch", over_the_batch)
     model = build_classifier("mobilenet", attention="batch", **NARROW)
     normalise(model)
+    model.run_eagerly = True
     finding = model_checks.batch_dependence(model, images)
     assert finding.figures["largest difference alone"] > 1e-4
 
@@ -55,7 +57,7 @@ def test_attention_over_the_batch_would_be_seen(images, monkeypatch):
 def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     built.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    before, after = built.predict(images, verbose=0), loaded.predict(images, verbose=0)
+    before, after = answers(built, images), answers(loaded, images)
     np.testing.assert_array_equal(before, after)
 
 
@@ -77,7 +79,13 @@ def test_attention_trains_with_the_head_and_the_backbone_stays(built, images):
     assert len(attention - moved) <= 2
 
 
-@pytest.mark.parametrize("name", TRANSFER)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "mobilenet" in name else pytest.param(name, marks=pytest.mark.slow)
+        for name in TRANSFER
+    ],
+)
 def test_it_attends_to_a_map_of_stride_16(name, monkeypatch):
     seen = []
 
@@ -101,7 +109,7 @@ def test_places_have_different_weights_in_cbam(images):
     keras.utils.set_random_seed(0)
     model = build_classifier("mobilenet", attention="cbam", image_size=96, **NARROW)
     weights = keras.Model(model.input, model.get_layer("attention_place_weights").output)
-    places = weights.predict(images, verbose=0)
+    places = answers(weights, images)
     assert places.shape == (8, 6, 6, 1) and places.min() > 0 and places.max() < 1
 
 

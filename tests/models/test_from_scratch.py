@@ -1,5 +1,7 @@
 """networks: the published ones are as published, ours is small; test_backbones has the contract."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,13 @@ from fer_lib.data import synthetic
 from fer_lib.models import classifier
 from fer_lib.models.classifier import build_classifier
 from fer_lib.models.from_scratch import NETWORKS
+
+
+@functools.cache
+def built(name):
+    """The network as it comes, one for all tests: they only look at it."""
+    keras.utils.set_random_seed(4)
+    return build_classifier(name)
 
 
 def convolutions(model):
@@ -20,11 +29,11 @@ def names_of(model, kind):
 
 @pytest.mark.parametrize("name, parameters", [("cnn5x5", 1_485_831), ("cnn4", 4_478_727)])
 def test_a_published_network_has_the_published_number_of_parameters(name, parameters):
-    assert build_classifier(name).count_params() == parameters
+    assert built(name).count_params() == parameters
 
 
 def test_cnn5x5_is_the_published_sequence():
-    model = build_classifier("cnn5x5")
+    model = built("cnn5x5")
     assert [(c.filters, c.kernel_size[0]) for c in convolutions(model)] == [
         (64, 5), (64, 3), (64, 3), (128, 3), (128, 3),
     ]  # fmt: skip
@@ -57,19 +66,19 @@ def test_cnn10_has_ten_normalised_convolutions_and_three_normalised_dense_layers
     ],
 )
 def test_a_network_is_as_large_as_it_is_said_to_be(name, least, most):
-    assert least < build_classifier(name).count_params() < most
+    assert least < built(name).count_params() < most
 
 
 @pytest.mark.parametrize("layers_with_weights", [12, 14])
 def test_the_number_of_a_residual_network_counts_its_layers(layers_with_weights):
-    model = build_classifier(f"resnet{layers_with_weights}")
+    model = built(f"resnet{layers_with_weights}")
     path = [c for c in convolutions(model) if c.kernel_size == (3, 3)]
     assert len(path) + 1 == layers_with_weights
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grey_faces_of_48_are_taken_as_they_are(name):
-    model = build_classifier(name)
+    model = built(name)
     prepared = [layer.name for layer in model.layers if layer.name in classifier.INPUT_LAYERS]
     assert prepared == ["face", "face_channel", "rescale"]
     assert convolutions(model)[0].input.shape == (None, 48, 48, 1)
@@ -77,12 +86,10 @@ def test_grey_faces_of_48_are_taken_as_they_are(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_same_seed_makes_the_same_network(name):
-    values = []
-    for _ in range(2):
-        keras.utils.set_random_seed(4)
-        values.append([np.array(w) for w in build_classifier(name).trainable_weights])
-    for first, second in zip(*values, strict=True):
-        np.testing.assert_array_equal(first, second)
+    first = built(name).trainable_weights
+    keras.utils.set_random_seed(4)
+    for one, other in zip(first, build_classifier(name).trainable_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow

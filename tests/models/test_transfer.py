@@ -15,11 +15,13 @@ from fer_lib.models.classifier import BACKBONES, build_classifier, set_trainable
 from fer_lib.models.from_scratch import NETWORKS
 from fer_lib.models.transfer import TRANSFER, build_network
 from fer_lib.training.frozen import split_at_frozen
-from support.normalisation import normalise
+from support.normalisation import answers, normalise
 
 # test_models.py holds the two MobileNets to the same promises, and to more.
 OTHERS = [name for name in TRANSFER if name not in ("mobilenet", "mobilenet_v2")]
-SLOW = {"vgg16", "resnet50"}
+# One of each kind stays among the quick tests.
+SLOW = {"vgg16", "resnet50", "mobilenet_v3_large", "efficientnet_b0"}
+SLOW |= {"cnn5x5", "cnn10", "separable", "resnet12", "resnet14"}
 KERAS_FILES = {
     "mobilenet_v3_small": "weights_mobilenet_v3_small_224_0.75_float_no_top_v2.h5",
     "mobilenet_v3_large": "weights_mobilenet_v3_large_224_0.75_float_no_top_v2.h5",
@@ -49,11 +51,12 @@ def built(request):
     keras.utils.set_random_seed(0)
     model = build_classifier(request.param, alpha=narrowest(request.param), weights=None)
     normalise(model)
+    model.run_eagerly = True  # tracing graphs would take most of the time
     return model
 
 
 def test_raw_uint8_faces_become_probabilities(built, images):
-    probabilities = built.predict(images, verbose=0)
+    probabilities = answers(built, images)
     assert probabilities.shape == (8, 7) and probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     assert probabilities.std(axis=0).max() > 1e-4  # different faces, different probabilities
@@ -75,7 +78,7 @@ def test_the_first_convolution_sees_the_faces_with_their_contrast(built, images)
 def test_a_saved_model_predicts_exactly_the_same(built, images, tmp_path):
     built.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    before, after = built.predict(images, verbose=0), loaded.predict(images, verbose=0)
+    before, after = answers(built, images), answers(loaded, images)
     np.testing.assert_array_equal(before, after)
 
 
@@ -123,10 +126,8 @@ def test_frozen_layers_split_off_compute_the_same(built, images):
     split = split_at_frozen(built)
     set_trainable(built, "all")
     prefix, suffix = split
-    features = prefix.predict(images, verbose=0)
-    np.testing.assert_allclose(
-        suffix.predict(features, verbose=0), built.predict(images, verbose=0), atol=1e-5
-    )
+    features = answers(prefix, images)
+    np.testing.assert_allclose(answers(suffix, features), answers(built, images), atol=1e-5)
 
 
 @pytest.mark.slow
@@ -148,11 +149,9 @@ def test_a_grey_face_predicts_as_the_plain_network_on_three_equal_channels(name,
         rgb = 255 * (rgb / 255 - mean) / deviation
     if name in ("vgg16", "resnet50"):
         rgb = getattr(keras.applications, name).preprocess_input(rgb)
-    maps = plain.predict(rgb, verbose=0)
+    maps = answers(plain, rgb)
     ours = keras.Model(model.input, classifier.backbone_layers(model)[-1].output)
-    np.testing.assert_allclose(
-        ours.predict(images, verbose=0), maps, atol=1e-3 * np.abs(maps).max()
-    )
+    np.testing.assert_allclose(answers(ours, images), maps, atol=1e-3 * np.abs(maps).max())
 
 
 def old_format(network, path):
@@ -167,8 +166,16 @@ def old_format(network, path):
     whole.unlink()
 
 
+@pytest.mark.parametrize("name", KERAS_FILES)
+def test_keras_s_own_download_is_found_by_its_name(name, fer_home, monkeypatch):
+    monkeypatch.delenv("FER_WEIGHTS", raising=False)
+    (fer_home / "weights").mkdir(parents=True)
+    (fer_home / "weights" / KERAS_FILES[name]).touch()
+    assert weights._local_file(name, narrowest(name)).name == KERAS_FILES[name]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", marked(KERAS_FILES))
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_b0"])
 def test_keras_s_own_download_in_fer_home_is_where_a_backbone_starts(
     name, fer_home, monkeypatch, images
 ):
@@ -237,20 +244,15 @@ def test_a_network_from_scratch_is_no_case_for_a_notice():
 
 
 @pytest.mark.slow
-def test_two_networks_predict_on_jax(on_jax):
+def test_a_network_with_attention_predicts_on_jax(on_jax):  # mini_xception: test_backends.py
     code = (
         "import numpy as np, keras\n"
         "from fer_lib.models.classifier import build_classifier\n"
         "faces = np.random.default_rng(0).integers(0, 256, (2, 32, 32), dtype=np.uint8)\n"
-        "for name, attention in (('mini_xception', None), ('mobilenet', 'cbam')):\n"
-        "    model = build_classifier(name, alpha=.25 if attention else 1.0, weights=None,\n"
-        "        image_size=32, face_size=(32, 32), attention=attention)\n"
-        "    print(keras.backend.backend(), np.asarray(model(faces)).sum(axis=1).round(4))\n"
+        "model = build_classifier('mobilenet', alpha=.25, weights=None, image_size=32,\n"
+        "    face_size=(32, 32), attention='cbam')\n"
+        "print(keras.backend.backend(), np.asarray(model(faces)).sum(axis=1).round(4))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env=on_jax,
-    )
-    assert done.stdout.splitlines() == ["jax [1. 1.]"] * 2, done.stderr[-2000:]
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=on_jax)
+    assert done.stdout.splitlines() == ["jax [1. 1.]"], done.stderr[-2000:]

@@ -1,13 +1,20 @@
 """pretrained: where weights are looked for and in which order, and that nothing is silent."""
 
+import http.server
+import signal
+import threading
+import time
+
 import h5py
 import keras
 import numpy as np
 import pytest
 
 from fer_lib.models import classifier
+from fer_lib.models import weights as module
 from fer_lib.models.weights import SHIPPED_STARTS, Start, _local_file, find_weights, resolve_auto
 from fer_lib.storage import file_hash
+from soak.children import Child
 from support.tiny_backbone import tiny_network
 
 FILE = "tiny_1.0_224_no_top.weights.h5"
@@ -119,16 +126,19 @@ def test_auto_is_resolved_to_what_can_be_had(fer_home, monkeypatch):
     assert resolve_auto("tiny", "Tiny", 1.0) == ("imagenet", "")
 
 
-def test_auto_is_resolved_without_building_a_network(monkeypatch):
+def test_auto_is_resolved_without_building_a_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     asked = []
 
     def build(**arguments):
         raise AssertionError("a network was built")
 
-    def get_file(name, origin, cache_subdir):
+    def get_file(name, origin, cache_dir, cache_subdir):
         asked.append(origin)
         if "v2" not in name:
             raise Exception(f"URL fetch failure on {origin}")  # as Keras says it
+        (cache_dir / name).touch()
+        return cache_dir / name
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     for application in ("MobileNet", "MobileNetV2"):
@@ -140,6 +150,40 @@ def test_auto_is_resolved_without_building_a_network(monkeypatch):
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5",
         "mobilenet_7_5_224_tf_no_top.h5",
     ]
+
+
+def test_a_download_that_is_killed_midway_is_begun_anew(tmp_path, monkeypatch):
+    content, sent = b"weights" * 30_000, tmp_path / "sent"
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            first = not sent.exists()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:150_000] if first else content)
+            sent.touch()
+            time.sleep(30 if first else 0)
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(module, "_KERAS", f"http://127.0.0.1:{server.server_port}/")
+        wanted = ("vgg16", "VGG16", 1.0)
+        child = Child(lambda: module._download(*wanted), tmp_path, tmp_path / "log.txt")
+        while not sent.exists():
+            time.sleep(0.02)
+        child.send(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert not list(tmp_path.glob("models/vgg16*"))
+        path = module._download(*wanted)
+        server.shutdown()
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_fer_weights_of_another_backbone_name_the_shipped_ones():
@@ -196,17 +240,17 @@ def test_a_run_s_folder_is_its_model_and_one_without_says_so(tmp_path):
 
 
 def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
-    options = {"alpha": 0.35, "image_size": 32, "attention": "se"}
-    run = classifier.build_classifier("mobilenet_v2", weights=None, **options)
+    options = {"alpha": 0.25, "image_size": 32, "attention": "se"}
+    run = classifier.build_classifier("mobilenet", weights=None, **options)
     run.save(tmp_path / "cut.keras")
     options["weights"] = str(tmp_path / "cut.keras")
-    model = classifier.build_classifier("mobilenet_v2", **options)
+    model = classifier.build_classifier("mobilenet", **options)
     before = [w for layer in classifier.backbone_layers(run) for w in layer.get_weights()]
     after = [w for layer in classifier.backbone_layers(model) for w in layer.get_weights()]
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
-    with pytest.raises(ValueError, match="lacks .* from block_13_depthwise on. Set attention"):
-        classifier.build_classifier("mobilenet_v2", **options | {"attention": None})
+    with pytest.raises(ValueError, match="lacks .* from conv_dw_12 on. Set attention"):
+        classifier.build_classifier("mobilenet", **options | {"attention": None})
 
 
 def test_a_file_that_is_not_there_is_an_error():

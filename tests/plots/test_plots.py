@@ -238,6 +238,9 @@ def test_histories_differ_by_more_than_colour_and_are_named_at_their_ends():
     assert b.get_color() == ACCENT != a.get_color()
     assert [text.xy for text in ax.texts] == [(4, 0.5), (4, 0.1)]
     assert texts(ax.texts) == ["run a", "run b"] and ax.get_legend() is None
+    ends = ax.transLimits.transform([text.xy for text in ax.texts])[:, 1]
+    assert [text.get_position()[1] for text in ax.texts] == pytest.approx(ends)  # at that height
+    assert len(ax.collections) == 2  # each marker again, beside its name
     assert ax.get_ylabel() == "validation accuracy"
 
 

@@ -43,17 +43,17 @@ def main(words=None):
     disk = "a small tmpfs" if bench.mounted else "a limit of the files' size (RLIMIT_FSIZE)"
     print(f"seed {options.seed}; a full disk is {disk}", flush=True)
     try:
-        counts = _soak(bench, jobs, options)
+        tries = _soak(bench, jobs, options)
     finally:
         bench.close()
         shutil.rmtree(folder, ignore_errors=True)
-    return _report(counts, bench)
+    return _report(tries)
 
 
 def _jobs(options):
     from soak import jobs
 
-    found = [jobs.Photos(), jobs.Video(), jobs.Publish(), jobs.Runs(), jobs.Cache()]
+    found = [job() for job in jobs.JOBS]
     wanted = options.jobs.split(",") if options.jobs else None
     if options.minutes >= LONG or wanted:
         from soak import long_jobs
@@ -69,7 +69,7 @@ def _soak(bench, jobs, options):
         bench.learn(job)
         if job.name in bench.seconds:
             print(f"{job.name}: {bench.seconds[job.name]:.1f} s undisturbed", flush=True)
-    counts, end = collections.Counter(), time.monotonic() + 60 * options.minutes
+    tries, end = collections.defaultdict(list), time.monotonic() + 60 * options.minutes
     last = sys.maxsize if options.tries is None else options.first + options.tries
     for number in range(options.first, last):
         if time.monotonic() > end:
@@ -77,32 +77,34 @@ def _soak(bench, jobs, options):
         chance = random.Random(f"{options.seed} {number}")
         job = chance.choices(jobs, [job.weight for job in jobs])[0]
         kind = chance.choice(job.disturbances)
+        again, begun = f"--seed {options.seed} --first {number} --tries 1", time.monotonic()
+        if options.jobs:
+            again += f" --jobs '{options.jobs}'"
         try:
             if hasattr(job, "disturb"):
                 done = job.disturb(bench, chance)
             else:
                 done = DISTURBANCES[kind](bench, job, chance)
-            counts[job.name, kind, "survived"] += done
+            tries[job.name, kind] += [(time.monotonic() - begun, again, False)] * done
         except Lost as lost:
-            counts[job.name, kind, "lost"] += 1
-            again = f"--seed {options.seed} --first {number} --tries 1"
-            if options.jobs:
-                again += f" --jobs '{options.jobs}'"
+            tries[job.name, kind].append((time.monotonic() - begun, again, True))
             print(f"\nLOST {job.name}, {kind} ({again}):\n{lost}\n", flush=True)
         for log in bench.logs.iterdir():
             log.unlink()
-    return counts
+    return tries
 
 
-def _report(counts, bench):
-    print(f"\n{'what':<15}{'disturbance':<14}{'tries':>7}{'survived':>10}{'lost':>6}")
-    for job, kind in sorted({key[:2] for key in counts}):
-        survived, lost = counts[job, kind, "survived"], counts[job, kind, "lost"]
-        print(f"{job:<15}{kind:<14}{survived + lost:>7}{survived:>10}{lost:>6}")
-    survived = sum(n for key, n in counts.items() if key[2] == "survived")
-    lost = sum(n for key, n in counts.items() if key[2] == "lost")
-    print(f"{'all':<29}{survived + lost:>7}{survived:>10}{lost:>6}", flush=True)
-    return int(lost > 0)
+def _report(tries):
+    """Print the tries of each kind, what was lost, and how long the slowest took."""
+    row = "{:<15}{:<12}{:>7}{:>10}{:>6}{:>11}"
+    print("\n" + row.format("what", "disturbance", "tries", "survived", "lost", "slowest"))
+    everything = [one for some in tries.values() for one in some]
+    for names, some in [*sorted(tries.items()), (("all", ""), everything)]:
+        lost = sum(one[2] for one in some)
+        slowest = f"{max(some)[0]:.1f} s" if some else ""
+        print(row.format(*names, len(some), len(some) - lost, lost, slowest))
+    print(f"\nthe slowest: {max(everything)[1]}" if everything else "", flush=True)
+    return int(any(one[2] for one in everything))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What is disturbed: jobs of a second or so, each with its inputs, its work and its result."""
 
+import contextlib
 import functools
 import hashlib
 import importlib
+import io
 import os
 import shutil
 import sys
@@ -42,7 +44,7 @@ class Job:
     """
 
     name, weight, disturbances = "", 1.0, ("kill", "disk", "read only", "damage", "twins")
-    swaps = True  # whether it is told that a file is another run's
+    swaps = "*"  # files of which it is told that they are another run's
 
     def result(self, place):
         """Return `{name: hash}` of what the work shall leave, hidden files among it."""
@@ -81,7 +83,7 @@ class Table(Job):
 class Photos(Table):
     """`fer predict` with a table and marked copies."""
 
-    name, weight = "photos", 3.0
+    name, weight = "photos", 4.0
     words = "predict photos --out out/faces.csv --annotated out/marked --detector frames".split()
 
     def fill(self, place):
@@ -105,7 +107,7 @@ class Photos(Table):
 class Video(Table):
     """`fer video` with its tables, its marked copy and its episodes."""
 
-    name, weight = "video", 3.0
+    name, weight = "video", 2.0
     words = "video clip.avi --out out/faces.csv --summary out/people.csv --annotated out/marked.mp4"
 
     def fill(self, place):
@@ -123,7 +125,7 @@ class Video(Table):
 class Publish(Job):
     """`fer publish` of two runs."""
 
-    name, weight = "publish", 2.0
+    name, weight = "publish", 4.0
 
     def fill(self, place):
         """Write two finished runs."""
@@ -141,8 +143,8 @@ class Publish(Job):
 class Runs(Job):
     """`fer runs` with its table."""
 
-    name, weight = "table of runs", 1.0
-    swaps = False  # it shows parameters as they stand; audit and publish check them
+    name, weight = "table of runs", 2.0
+    swaps = "experiment.json"  # the scores are shown as they stand; audit and publish check them
 
     def fill(self, place):
         """Write two finished runs."""
@@ -164,10 +166,28 @@ class Runs(Job):
         return damaged.name in told
 
 
+class Compare(Runs):
+    """`fer compare` of two runs."""
+
+    name, swaps = "compare", "experiment.json"
+
+    def work(self):
+        """Compare them, and keep what is printed."""
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            status = main(["compare", *sorted(map(str, Path().glob("runs/*")))])
+        return status or _keep("out/compare.json", text.getvalue())
+
+    def fragile(self, place):
+        """Return the files that it reads."""
+        return [*super().fragile(place), *place.glob("runs/*/predictions.npz")]
+
+    tells = Job.tells
+
+
 class Cache(Job):
     """A data set that is parsed once and kept, and its near-duplicates."""
 
-    name, weight = "cache", 2.0
+    name, weight = "cache", 4.0
 
     def fill(self, place):
         """Write a data set."""
@@ -179,12 +199,7 @@ class Cache(Job):
         faces = catalogue.load_dataset("faces.csv")
         told = {split: of.content_hash for split, of in faces.items()}
         groups = duplicates.near_duplicate_groups(faces["train"].images)
-        try:
-            storage.write_json("out/loaded.json", told | {"groups": groups.tolist()})
-        except OSError as error:  # as the command line tells it
-            print(f"fer_lib: {error}", file=sys.stderr)
-            return 1
-        return 0
+        return _keep("out/loaded.json", told | {"groups": groups.tolist()})
 
     def fragile(self, place):
         """Return the files of the cache."""
@@ -193,6 +208,19 @@ class Cache(Job):
     def begin(self, place):
         """A cache is there after work only."""
         return True
+
+
+JOBS = (Photos, Video, Publish, Runs, Compare, Cache)
+
+
+def _keep(path, value):
+    """Write what came of a job as JSON, and return an exit status, as the command line does."""
+    try:
+        storage.write_json(path, value)
+    except OSError as error:
+        print(f"fer_lib: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _prepare():

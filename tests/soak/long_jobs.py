@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import os
 import signal
 import tempfile
@@ -15,6 +16,7 @@ import pandas as pd
 
 from fer_lib import storage
 from fer_lib.__main__ import main
+from fer_lib.experiments.experiment import from_record
 from soak.children import Child
 from soak.disturbances import SIGNALS, Lost, status_of
 from soak.jobs import Job
@@ -29,7 +31,7 @@ _TRAIN = (
 class Training(Job):
     """`fer train`, two epochs of a tiny network."""
 
-    name = "training"
+    name, weight = "training", 1.5
 
     def fill(self, place):
         """Write a data set."""
@@ -67,7 +69,7 @@ class Training(Job):
 class Export(Training):
     """`fer export` of a finished run, to a Keras and a LiteRT file with their card."""
 
-    name, weight = "export", 0.7
+    name, weight = "export", 0.5
 
     def fill(self, place):
         """Copy a finished run."""
@@ -95,10 +97,50 @@ class Export(Training):
         return False
 
 
+class Finished(Export):
+    """`fer train` of a run that is finished, which answers from its folder."""
+
+    name, weight, disturbances = "finished run", 3.0, ("damage", "twins")
+
+    def fill(self, place):
+        """Copy a finished run to where its training would go on."""
+        super().fill(place)
+        run = place / "out" / from_record(json.loads(_trained()["experiment.json"])).name
+        run.parent.mkdir()
+        (place / "run").rename(run)
+
+    def work(self):
+        """Train what is trained already."""
+        return main(_TRAIN.split())
+
+    def result(self, place):
+        """All files of the run."""
+        return Job.result(self, place)
+
+    def fragile(self, place):
+        """Return the run's own files."""
+        return [file for file in place.glob("out/*/*") if file.is_file()]
+
+
+class Audit(Export):
+    """`fer audit` of a finished run."""
+
+    name, weight = "audit", 0.5
+
+    def work(self):
+        """Check it; what is damaged is a finding."""
+        status = main("audit run --json out/audit.json --reforms out/reforms.md".split())
+        return 0 if Path("out/reforms.md").exists() else status
+
+    def fragile(self, place):
+        """Return the run's own files."""
+        return [file for file in place.glob("run/*") if file.is_file()]
+
+
 class Sweep(Job):
     """A sweep of three points of a notebook that stands in for a training."""
 
-    name, weight, disturbances = "sweep", 0.5, ("kill", "twins")
+    name, weight, disturbances = "sweep", 0.4, ("kill", "twins")
 
     def fill(self, place):
         """Write the notebook."""
@@ -141,7 +183,7 @@ class Sweep(Job):
 class Page(Job):
     """The page: whatever ends it, what was given to it is deleted."""
 
-    name, weight, disturbances = "page", 0.7, ("signal",)
+    name, weight, disturbances = "page", 0.5, ("signal",)
 
     def fill(self, place):
         """Make its folder of temporary files."""
@@ -195,16 +237,17 @@ class Page(Job):
         return child
 
 
-JOBS = (Training, Export, Sweep, Page)
+JOBS = (Training, Export, Finished, Audit, Sweep, Page)
 
 
 def jobs(wanted=None):
     """Return the jobs, or those of some names, with what they need imported."""
     found = [job() for job in JOBS if wanted is None or job.name in wanted]
     kinds = {type(job) for job in found}
-    if kinds & {Training, Export}:
+    if kinds & {Training, Export, Finished, Audit}:
         import keras  # noqa: F401
 
+        from fer_lib.audit import reforms, report  # noqa: F401
         from fer_lib.experiments import model_card, runner  # noqa: F401
         from support import tiny_backbone
 

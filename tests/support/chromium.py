@@ -45,6 +45,20 @@ def browser(folder, *flags):
         process.wait()
 
 
+def camera(path, image):
+    """Return the flag by which a browser's camera shows a picture over and over.
+
+    Args:
+        path: New file, ending in `.mjpeg`.
+        image: `uint8` array of shape `(height, width, 3)`, RGB.
+    """
+    import cv2
+
+    _, frame = cv2.imencode(".jpg", image[..., ::-1])
+    path.write_bytes(frame.tobytes() * 30)
+    return f"--use-file-for-fake-video-capture={path}"
+
+
 def wait(found, what, seconds=60):
     """Return what a function gives as soon as it is true; fail after some seconds."""
     end = time.monotonic() + seconds
@@ -122,13 +136,6 @@ class Tab:
         scale = 2 if phone else 1
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone}
         self._ask("Emulation.setDeviceMetricsOverride", **size)
-
-    def offline(self):
-        """Cut the tab off the network."""
-        self._ask(
-            "Network.emulateNetworkConditions", offline=True, latency=0,
-            downloadThroughput=-1, uploadThroughput=-1,
-        )  # fmt: skip
 
     def picture(self, path, whole=True):
         """Write what the tab shows as PNG."""

@@ -30,7 +30,7 @@ SHOWN = {
     "explore_dataset": (1, {"dataset": "synthetic"}),
     "label_quality": (0, {"dataset": "synthetic", "features": "pixels"}),
     "pitfalls": (
-        0,
+        -1,  # all traps at once
         {"dataset": "synthetic", "train": 300, "validation": 100, "test": 100, "epochs": 2}
         | {"seeds": 2},
     ),

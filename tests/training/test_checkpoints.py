@@ -16,7 +16,7 @@ def model(tiny):
     """A classifier with a compiled optimizer that has moved."""
     keras.utils.set_random_seed(0)
     model = classifier.build_classifier(tiny, weights=None, unfreeze="top", dropout=0)
-    model.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy")
+    model.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy", run_eagerly=True)
     step(model)
     return model
 
@@ -60,7 +60,7 @@ def test_weights_and_optimizer_come_back_exactly(model, tiny, tmp_path):
     assert any((a != b).any() for a, b in zip(model.get_weights(), weights, strict=True))
     other = classifier.build_classifier(tiny, weights=None, unfreeze="top", dropout=0)
     checkpoints.load_model(tmp_path, 1, other)
-    other.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy")
+    other.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy", run_eagerly=True)
     checkpoints.load_optimizer(tmp_path, 1, other)
     for saved, loaded in ((weights, other.get_weights()), (optimizer, state(other))):
         for a, b in zip(saved, loaded, strict=True):
@@ -110,6 +110,16 @@ def test_what_a_kill_left_behind_is_cleared_by_the_next_epoch(model, tmp_path):
     (tmp_path / "checkpoint" / ".1a2b3c4d.0002.weights.npz").write_text("half")
     checkpoints.save(tmp_path, rows(2), 2, model, model)
     assert files(tmp_path) == ["0002.optimizer.npz", "0002.weights.npz"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "a,b\n1,0.5\n2,0.4", "a,b\n1\n", "a,b\n1,2,3\n", "a\n\x98\n", "epoch,stage\n1,al\0\n"],
+)
+def test_a_damaged_history_is_named(tmp_path, content):
+    (tmp_path / "history.csv").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match="history.csv is damaged"):
+        checkpoints.read_history(tmp_path)
 
 
 def test_a_history_of_an_older_version_is_gone_on_with(tmp_path):

@@ -486,6 +486,31 @@ def test_stopped_work_goes_on_by_the_same_call(tmp_path):
     }
 
 
+def test_people_keep_their_numbers_through_photos_if_asked_also_after_a_stop(tmp_path):
+    along = np.arange(40)
+    faces = [np.sin(along / 2), np.sin(along / 2)[:, None], np.sin(np.add.outer(along, along) / 3)]
+    first, second, third = [np.uint8(230 + 20 * face * np.ones((40, 40))) for face in faces]
+    for number, pair in enumerate([(first, second), (second, first), (third,), (first, third)]):
+        image = picture()
+        for place, face in enumerate(pair):
+            image[60:100, 20 + 100 * place + 10 * number :][:, :40] = face[..., None]
+        save(tmp_path / "in" / f"{number}.png", image)
+    options = {"detector": "squares", "out": tmp_path / "t.csv", "same_people": True}
+    with pytest.raises(KeyboardInterrupt):
+        recognise(tmp_path / "in", Stops(2), **options)
+    with pytest.raises(FileExistsError, match="same_people differ"):
+        recognise(tmp_path / "in", Stops(-1), **options | {"same_people": False})
+    assert recognise(tmp_path / "in", Stops(-1), **options)["face"].tolist() == [
+        1,
+        2,
+        2,
+        1,
+        3,
+        1,
+        3,
+    ]
+
+
 def test_a_kill_once_the_table_is_written_costs_nothing(tmp_path, monkeypatch):
     for number in range(3):
         save(tmp_path / "in" / f"{number}.png", picture((10, 10 * number)))

@@ -393,7 +393,8 @@ def test_nothing_is_overwritten_silently(clip, tmp_path, name):
         ({"unsure_below": 2}, "unsure_below must be"),
         ({"end": 0}, "end after it"),
         ({"start": -1}, "start must be at least 0"),
-        ({"start": 99}, "not one frame"),
+        ({"start": 99}, "gives no frame: it has none from 99 s on"),
+        ({"baseline": (5, 2)}, "baseline must end after it starts; got 5 to 2"),
         ({"out": "a.csv", "summary": "a.csv"}, "two of the files to write have one name"),
     ],
 )

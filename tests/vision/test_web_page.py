@@ -117,19 +117,20 @@ def folder(shared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tab(folder, shared, tmp_path_factory):
-    """A browser in which the page is ready, and which then has no network any more."""
-    picture = tmp_path_factory.mktemp("camera") / "face.mjpeg"
+    """A browser in which the page was loaded once, and again when its server was gone."""
     image = pictures.read_photo(shared / "media" / "astronaut.png")[:384, :512]
-    _, frame = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]))
-    picture.write_bytes(frame.tobytes() * 30)
-    camera = f"--use-file-for-fake-video-capture={picture}"
+    camera = chromium.camera(tmp_path_factory.mktemp("camera") / "face.mjpeg", image)
     where = tmp_path_factory.mktemp("browser") / "profile"
-    with files_served(folder) as address, chromium.browser(where, camera) as opened:
+    with chromium.browser(where, camera) as opened:
+        with files_served(folder) as address:
+            opened.open(address)
+            opened.until(f"{STATUS} === 'Ready.'")
+            opened.run("navigator.serviceWorker.ready.then(() => null)")
+        opened.open("about:blank")
         opened.open(address)
         opened.until(f"{STATUS} === 'Ready.'")
         opened.run("import('./page.js').then(page => { window.page = page; })")
         opened.run("import('./faces.js').then(faces => { window.faces = faces; })")
-        opened.offline()
         yield opened
         assert not opened.told
 

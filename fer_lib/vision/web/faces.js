@@ -9,9 +9,9 @@ export const SEARCH_SIDE = 640; // pixels of the longer side in the search
 
 // A picture is {width, height, data}: RGBA bytes, as ImageData.
 
-/** Return the faces of a picture, from left to right: {x, y, width, height, score, eyes}. */
-export async function findFaces(ort, yunet, picture, side = SEARCH_SIDE) {
-  const small = reduce(picture, side);
+/** Return the faces of a picture, from left to right: {x, y, width, height, score, eyes}.
+ * They are searched for in the same picture made smaller. */
+export async function findFaces(ort, yunet, picture, small = reduce(picture, SEARCH_SIDE)) {
   const down = Math.ceil(small.height / 32) * 32;
   const across = Math.ceil(small.width / 32) * 32;
   const pixels = new Float32Array(3 * down * across);
@@ -137,14 +137,14 @@ export function cutFace(picture, face, size) {
   const step = side / (size * fold);
   const [cos, sin] = [Math.cos(turn) * step, Math.sin(turn) * step];
   const middle = (size * fold - 1) / 2;
+  const part = greyAround(picture, x, y, Math.ceil(0.75 * side) + 2);
   const crop = new Uint8ClampedArray(size * size);
   for (let row = 0; row < size; row++) {
     for (let column = 0; column < size; column++) {
       let sum = 0;
-      for (let v = row * fold; v < (row + 1) * fold; v++) {
-        for (let u = column * fold; u < (column + 1) * fold; u++) {
-          const [across, down] = [u - middle, v - middle];
-          sum += sample(picture, x - 0.5 + cos * across - sin * down, y - 0.5 + sin * across + cos * down);
+      for (let v = row * fold - middle; v < (row + 1) * fold - middle; v++) {
+        for (let u = column * fold - middle; u < (column + 1) * fold - middle; u++) {
+          sum += sample(part, x - 0.5 + cos * u - sin * v, y - 0.5 + sin * u + cos * v);
         }
       }
       crop[row * size + column] = sum / (fold * fold);
@@ -153,19 +153,29 @@ export function cutFace(picture, face, size) {
   return new Uint8Array(crop.buffer);
 }
 
-/** Return the grey at a place between pixels; past the edges the edge repeats. */
-function sample(picture, x, y) {
-  const [left, top] = [Math.floor(x), Math.floor(y)];
-  const [right, lower] = [x - left, y - top];
-  const upper = grey(picture, left, top) * (1 - right) + grey(picture, left + 1, top) * right;
-  const under = grey(picture, left, top + 1) * (1 - right) + grey(picture, left + 1, top + 1) * right;
-  return Math.round(upper * (1 - lower) + under * lower);
+/** Return the square around a place in grey; past the picture's edges the edge repeats. */
+function greyAround(picture, x, y, reach) {
+  const [left, top, wide] = [Math.floor(x) - reach, Math.floor(y) - reach, 2 * reach + 1];
+  const data = new Uint8Array(wide * wide);
+  for (let row = 0, to = 0; row < wide; row++) {
+    const start = clamp(top + row, 0, picture.height - 1) * picture.width;
+    for (let column = 0; column < wide; column++, to++) {
+      const at = (start + clamp(left + column, 0, picture.width - 1)) * 4;
+      const [red, green, blue] = [picture.data[at], picture.data[at + 1], picture.data[at + 2]];
+      data[to] = (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15; // as OpenCV rounds
+    }
+  }
+  return { left, top, wide, data };
 }
 
-function grey(picture, x, y) {
-  const at = (clamp(y, 0, picture.height - 1) * picture.width + clamp(x, 0, picture.width - 1)) * 4;
-  const [red, green, blue] = [picture.data[at], picture.data[at + 1], picture.data[at + 2]];
-  return (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15; // as OpenCV rounds
+/** Return the grey at a place between pixels. */
+function sample(part, x, y) {
+  const [column, row] = [Math.floor(x), Math.floor(y)];
+  const [right, lower] = [x - column, y - row];
+  const at = (row - part.top) * part.wide + column - part.left;
+  const upper = part.data[at] * (1 - right) + part.data[at + 1] * right;
+  const under = part.data[at + part.wide] * (1 - right) + part.data[at + part.wide + 1] * right;
+  return Math.round(upper * (1 - lower) + under * lower);
 }
 
 function tilt(face) {

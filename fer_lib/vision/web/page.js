@@ -1,7 +1,7 @@
 // The page: a photo or the camera in, boxes and bars out.
-import { classify, cutFace, findFaces, SEARCH_SIDE } from "./faces.js";
+import { classify, cutFace, findFaces } from "./faces.js";
 
-const CAMERA_SIDE = 320; // pixels of the longer side in the search: the camera is close
+const CAMERA_SIDE = 256; // pixels of the longer side in the search: the camera is close
 const LARGEST = 4096; // pixels a side that a phone's canvas can hold
 const at = (name) => document.getElementById(name);
 const say = (text) => { at("status").textContent = text; };
@@ -9,6 +9,7 @@ const say = (text) => { at("status").textContent = text; };
 let loaded = null; // what load() returns
 let table = []; // rows of the photo shown
 let stream = null; // the camera's, while it runs
+const spare = document.createElement("canvas");
 
 async function load() {
   let ort;
@@ -31,8 +32,8 @@ const loading = load();
 export const tools = () => loading;
 
 /** Return the faces of a picture with their probabilities. */
-export async function recognise({ ort, yunet, network, size }, picture, side = SEARCH_SIDE) {
-  const faces = await findFaces(ort, yunet, picture, side);
+export async function recognise({ ort, yunet, network, size }, picture, small) {
+  const faces = await findFaces(ort, yunet, picture, small);
   const crops = faces.map((face) => cutFace(picture, face, size));
   const answers = await classify(ort, network, crops, size);
   return faces.map((face, number) => ({ ...face, probabilities: answers[number] }));
@@ -55,6 +56,18 @@ function draw(source, width, height, mirrored = false) {
   pen.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? width : 0, 0);
   pen.drawImage(source, 0, 0, width, height);
   pen.setTransform(1, 0, 0, 1, 0, 0);
+  return pen;
+}
+
+const pixels = (pen) => pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
+
+/** Return the pen of a smaller copy: for a camera the browser's own way is near enough. */
+function shrunk(canvas, side) {
+  const scale = Math.min(1, side / Math.max(canvas.width, canvas.height));
+  [spare.width, spare.height] = [Math.round(canvas.width * scale), Math.round(canvas.height * scale)];
+  const pen = spare.getContext("2d", { willReadFrequently: true });
+  pen.imageSmoothingQuality = "medium";
+  pen.drawImage(canvas, 0, 0, spare.width, spare.height);
   return pen;
 }
 
@@ -120,7 +133,7 @@ async function lookAtPhoto(file) {
   const pen = draw(image, width, height);
   image.close();
   const begin = performance.now();
-  const faces = await recognise(loaded, pen.getImageData(0, 0, width, height));
+  const faces = await recognise(loaded, pixels(pen));
   tell(faces, begin);
   mark(pen, faces);
   list(faces);
@@ -173,7 +186,7 @@ async function watch(video, own) {
   while (stream === own) {
     const begin = performance.now();
     const pen = draw(video, video.videoWidth, video.videoHeight, true);
-    const faces = await recognise(loaded, pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height), CAMERA_SIDE);
+    const faces = await recognise(loaded, pixels(pen), pixels(shrunk(pen.canvas, CAMERA_SIDE)));
     if (stream !== own) return;
     tell(faces, begin);
     mark(pen, faces);
@@ -216,4 +229,6 @@ loading.then((all) => {
   loaded = all;
   at("file").disabled = at("start").disabled = false;
   say("Ready.");
+  // From now on it opens without a network; browsers refuse this where they refuse the camera.
+  navigator.serviceWorker?.register("offline.js");
 }, (error) => say(error.message));
