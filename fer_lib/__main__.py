@@ -223,16 +223,14 @@ def sweep(words, engine, slurm_option, dry_run, measured, status, collect, also,
 
     grid = read_grid(list(words))
     if status:
-        print(summary.status(grid, slurm.queued_if_known(grid, click.echo)).to_string(index=False))
-        return 0
+        table = summary.status(grid, slurm.queued_if_known(grid, click.echo))
+        return print(table.to_string(index=False))
     if collect:
-        print(summary.summarise(summary.collect(grid, collect, also)).to_string())
-        return 0
+        return print(summary.summarise(summary.collect(grid, collect, also)).to_string())
     if engine == "slurm" or dry_run:
         chosen = slurm.read_options(slurm_option) | {"measured": measured, "dry_run": dry_run}
         job = slurm.submit(grid, show=click.echo, **chosen)
-        click.echo(f"submitted as job {job}" if job else "nothing was submitted")
-        return 0
+        return click.echo(f"submitted as job {job}" if job else "nothing was submitted")
     local.stop_on_terminate()
     states = local.run(grid, show=click.echo, **local_options)
     return int(any(state == "failed" for state in states.values()))
@@ -286,9 +284,7 @@ def predict(paths, model, **options):
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
 @option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
 @option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option(
-    "--baseline", metavar="SPAN", help="When people look neutral, 0-5s or a file: adds changes."
-)
+@option("--baseline", metavar="SPAN", help="When people look neutral: 0-5s, or a file.")
 @option("--people", "same_people", is_flag=True, help="Number people through all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector

@@ -12,6 +12,8 @@ import pytest
 from support.places import ROOT, SHARED
 
 matplotlib.use("Agg")
+# A grammar that jsonschema takes if it is there, and that no notebook needs: 2.4 s for each import.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def pytest_addoption(parser):
