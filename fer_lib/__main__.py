@@ -165,15 +165,14 @@ def compare(folders, best):
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
     """
-    from fer_lib.experiments import human
-    from fer_lib.experiments.comparison import best_of, compare_runs
-    from fer_lib.experiments.runs import finished_runs
+    from fer_lib.experiments import comparison, human, runs
 
-    found = finished_runs([*folders, best] if best else folders)
+    found = runs.finished_runs([*folders, best] if best else folders)
     if len(found) < 2:
         raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
-    best = str(Path(best)) if best else best_of(found)
-    print(compare_runs(found, best).round(4).to_string(), human.in_words(found[best]), sep="\n")
+    best = str(Path(best)) if best else comparison.best_of(found)
+    table = comparison.compare_runs(found, best).round(4)
+    print(table.to_string(), human.in_words(found[best]), sep="\n")
 
 
 @command("Train and compare", "default ferplus ckplus --whole")
@@ -189,18 +188,16 @@ def evaluate(model, datasets, whole, csv, predictions):
         raise ValueError("--predictions takes a model's answers to the test faces of one data set.")
 
     from fer_lib.data.catalogue import load_dataset
-    from fer_lib.experiments.cross_dataset import cross_table
-    from fer_lib.experiments.published import save_answers
-    from fer_lib.experiments.runs import load_run
+    from fer_lib.experiments import cross_dataset, published, runs
     from fer_lib.inference.predictor import load_predictor
 
-    answering = load_run(model) if run else load_predictor(model)
+    answering = runs.load_run(model) if run else load_predictor(model)
     loaded = {name: load_dataset(name) for name in datasets}
-    table = cross_table({model: answering}, loaded, whole=datasets if whole else ())
+    table = cross_dataset.cross_table({model: answering}, loaded, whole=datasets if whole else ())
     if csv:
         storage.write_csv(csv, table)
     if predictions:
-        save_answers(answering, loaded[datasets[0]]["test"], predictions)
+        published.save_answers(answering, loaded[datasets[0]]["test"], predictions)
     print(table.round(4).T.to_string(header=False))
 
 
@@ -287,9 +284,7 @@ def predict(paths, model, **options):
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
 @option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
 @option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option(
-    "--baseline", metavar="SPAN", help="When people look neutral, 0-5s or a file: adds changes."
-)
+@option("--baseline", metavar="SPAN", help="When people look neutral: 0-5s, or a file.")
 @option("--people", "same_people", is_flag=True, help="Number people through all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector

@@ -61,6 +61,7 @@ def test_an_error_is_one_line_and_a_status(capsys):
         (["tarin"], "Did you mean 'train'"),
         (["predict"], "Missing argument 'PATH...'"),
         (["page", "--modle", "x"], "Did you mean '--model'"),
+        (["predict", "--modle", "x", "a.png"], "Did you mean one of: '--model'"),
         (["video", "in.mp4", "--every", "x"], "'x' is not a valid integer"),
         (["train", "epcohs=3"], "did you mean 'epochs'"),
         (["train", "epochs"], "written NAME=VALUE; got 'epochs'"),

@@ -76,29 +76,47 @@ def apply_temperature(probabilities, temperature):
 def store_temperature(model, temperature):
     """Divide the logits of a classifier by a temperature, for good.
 
-    Kernel and bias of its last layer are divided, so that the saved model and every export of it
+    Kernel and bias before its softmax are divided, so that the saved model and every export of it
     answer with calibrated probabilities at no cost. The most probable class stays the same. A
     second temperature multiplies the first.
 
     Args:
-        model: A classifier of `classifier.build_classifier`, or another `keras.Model` whose last
-            layer is a dense one with softmax. It is changed in place.
+        model: A classifier of `classifier.build_classifier`, or another `keras.Model` that ends
+            in a dense layer or convolution and softmax, with at most average pooling, flattening
+            and dropout between. It is changed in place.
         temperature: Positive number, such as that of `fit_temperature`.
 
     Raises:
-        ValueError: If the last layer is of another kind, or the temperature not positive.
+        ValueError: If the last layers are of other kinds, or the temperature not positive.
     """
-    import keras
-
-    temperature, last = _checked(temperature), model.layers[-1]
-    dense = isinstance(last, keras.layers.Dense)
-    if not dense or last.activation is not keras.activations.softmax:
+    temperature, layer = _checked(temperature), _before_softmax(model)
+    if layer is None:
+        last = model.layers[-1]
         raise ValueError(
-            "store_temperature needs a model whose last layer is Dense with softmax; the last "
-            f"layer of {model.name!r} is {last.name!r} ({type(last).__name__}). Use "
-            "apply_temperature on its probabilities."
+            "store_temperature needs a model that ends in a dense layer or convolution and "
+            f"softmax; the last layer of {model.name!r} is {last.name!r} "
+            f"({type(last).__name__}). Use apply_temperature on its probabilities."
         )
-    last.set_weights([weight / temperature for weight in last.get_weights()])
+    layer.set_weights([weight / temperature for weight in layer.get_weights()])
+
+
+def _before_softmax(model):
+    """Return the layer whose kernel and bias make the logits, or `None`."""
+    from keras import activations, layers
+
+    weighted = layers.Dense, layers.Conv2D
+    linear = layers.GlobalAveragePooling2D, layers.AveragePooling2D, layers.Flatten, layers.Dropout
+    last, *others = reversed(model.layers)
+    if isinstance(last, weighted) and last.activation is activations.softmax:
+        return last
+    softmax = getattr(last, "activation", None) is activations.softmax
+    if softmax or isinstance(last, layers.Softmax):
+        for layer in others:
+            if isinstance(layer, weighted) and layer.activation is activations.linear:
+                return layer
+            if not isinstance(layer, linear):
+                return None
+    return None
 
 
 def _logits(probabilities):

@@ -9,6 +9,7 @@ import json
 from fer_lib import storage
 from fer_lib.choices import lookup
 from fer_lib.experiments import values
+from fer_lib.models import own_network
 
 # What `data_options` may name of `load_dataset`'s options.
 DATA_OPTIONS = (
@@ -31,6 +32,9 @@ _READ_WITH = {
     "distill_weight": "distill_from",
     "distill_temperature": "distill_from",
 }
+
+# What an own network says itself.
+_NOT_OF_OWN = ("alpha", "unfreeze", "batch_norm", "attention", "mixed_precision")
 
 _RANGES = {
     "train_fraction": (0.001, 1),
@@ -76,10 +80,11 @@ class Experiment:
             cross-validation; `comparison.pooled` scores it.
         split_seed: Seed of the faces (or subjects) held out where there is no official split: by
             several, a score is one over several splits.
-        backbone: Key of `classifier.BACKBONES`.
+        backbone: Key of `classifier.BACKBONES`, or a network of your own, `"net.py:build"` or
+            `"net.keras"` (see `own_network`): the hash of its file becomes part of it.
         alpha: Width of the backbone.
-        weights: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`; see
-            `weights.find_weights`.
+        weights: `"auto"`, `"imagenet"`, `"fer"`, a file, `None`, or the folder of a run with this
+            backbone, which is gone on with, head and all; see `weights.find_weights`.
         unfreeze: `"top"`, `"100"` or `"all"`, see `classifier.set_trainable`; or `"progressive"`:
             after the head's epochs half of the others train from `"100"` on, the rest all.
         batch_norm: `"adapt"`, `"frozen"` or `"original"`; see `classifier.set_trainable`.
@@ -88,7 +93,8 @@ class Experiment:
         attention: Key of `attention.ATTENTION`, or `None`.
         epochs: Epochs in all.
         head_epochs: How many of them train the head alone, before `unfreeze` takes effect; none
-            where a network of `from_scratch.NETWORKS` starts at random.
+            where a network of `from_scratch.NETWORKS` starts at random, a run is gone on with, or
+            the network is an own one.
         batch_size: Faces per step, on all devices together.
         learning_rate: Peak learning rate after the head's epochs, in which it is 0.001.
         optimizer: Key of `optimizers.OPTIMIZERS`.
@@ -183,6 +189,8 @@ class Experiment:
                 f"and folds={self.folds}."
             )
         values.options(self.data_options, DATA_OPTIONS)
+        if own_network.is_own(self.backbone):
+            object.__setattr__(self, "backbone", own_network.with_hash(self.backbone))
 
     @property
     def name(self):
@@ -190,9 +198,13 @@ class Experiment:
         text = json.dumps(self.identity(), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         dataset = "".join(c if c.isalnum() else "_" for c in self.dataset.rstrip("/"))[-40:]
-        return (
-            f"{dataset}-{self.backbone}-{self.unfreeze}-{self.image_size}px-s{self.seed}-{digest}"
-        )
+        network = self.network.replace(":", "_")
+        return f"{dataset}-{network}-{self.unfreeze}-{self.image_size}px-s{self.seed}-{digest}"
+
+    @property
+    def network(self):
+        """What figures and folders call the backbone: of an own one its file and function."""
+        return own_network.title(self.backbone)
 
     def identity(self):
         """Return the parameters that make the result, as a dict.
@@ -260,7 +272,6 @@ class Experiment:
         from fer_lib.models import attention, classifier
         from fer_lib.training import augmentation, devices, loop
 
-        lookup(classifier.BACKBONES, self.backbone, "backbone")
         lookup({None: None} | catalogue.DATASETS, self.auxiliary, "auxiliary data set")
         lookup((*classifier.UNFREEZE, "progressive"), self.unfreeze, "unfreeze mode")
         lookup(classifier.BATCH_NORM, self.batch_norm, "batch_norm mode")
@@ -273,10 +284,13 @@ class Experiment:
         lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
         lookup(MIXED_PRECISION, self.mixed_precision, "mixed_precision mode")
         lookup(devices.MODES, self.distribute, "distribute mode")
-        self._check_combinations(classifier.BACKBONES[self.backbone])
+        self._check_combinations(classifier.spec_of(self.backbone))
         return self
 
     def _check_combinations(self, spec):
+        for name in _NOT_OF_OWN if own_network.is_own(self.backbone) else ():
+            if getattr(self, name) != (default := getattr(Experiment, name)):
+                raise ValueError(f"{name} is not for own networks: leave it at {default!r}.")
         if self.unfreeze == "progressive" and not spec.trains_from:
             raise ValueError(
                 f'unfreeze="progressive" needs a backbone with a layer 100 to train from; '
@@ -363,7 +377,7 @@ def from_words(words, files=()):
     """
     given = {}
     for file in files:
-        given |= storage.read_yaml(file)
+        given |= values.current(storage.read_yaml(file))  # also a run's experiment.json
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:

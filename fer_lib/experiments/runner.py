@@ -19,8 +19,8 @@ from fer_lib.experiments.run_files import check_files
 from fer_lib.experiments.runs import Run
 from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
-from fer_lib.models import classifier, cost
-from fer_lib.models.weights import resolve_auto
+from fer_lib.models import classifier, cost, own_network
+from fer_lib.models.weights import file_of, resolve_auto
 from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
 
 if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
@@ -48,6 +48,8 @@ def resolve(experiment):
         name, notice = catalogue.resolve_auto()
         experiment = dataclasses.replace(experiment, dataset=name)
         notices.append(notice)
+    if experiment.weights == "auto" and own_network.is_own(experiment.backbone):
+        experiment = dataclasses.replace(experiment, weights=None)
     if experiment.weights == "auto":
         application = classifier.BACKBONES[experiment.backbone].application
         name, notice = resolve_auto(experiment.backbone, application, experiment.alpha)
@@ -113,9 +115,10 @@ def build_model(experiment, data):
 
     from fer_lib.training import devices
 
-    dense = classifier.BACKBONES[experiment.backbone].dense
+    own = own_network.is_own(experiment.backbone)  # it says itself in what it computes
+    dense = classifier.spec_of(experiment.backbone).dense
     mixed = experiment.mixed_precision == "bfloat16" or (
-        experiment.mixed_precision == "auto" and devices.quick_in_bfloat16(dense)
+        experiment.mixed_precision == "auto" and not own and devices.quick_in_bfloat16(dense)
     )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
@@ -131,9 +134,17 @@ def _build_classifier(experiment, data):
         "classes": len(data["train"].label_set),
         "face_size": data["train"].images.shape[1:],
         "unfreeze": "all" if experiment.unfreeze == "progressive" else experiment.unfreeze,
+        "weights": _start(experiment.weights, data["train"].label_set),
     }
     build = classifier.build_classifier
     return build(**experiment.options(build) | own)
+
+
+def _start(weights, label_set):
+    """Return the weights to start from: of a run with other classes its file, without its head."""
+    if weights is None or not (Path(weights) / "scores.json").is_file():
+        return weights
+    return weights if Run(Path(weights)).label_set == tuple(label_set) else file_of(weights)
 
 
 def run(
@@ -239,9 +250,12 @@ def _predict(model, faces):
 
 def _calibrate(model, faces):
     """Fit a temperature on the validation faces, put it into the model and return it."""
-    answers = _predict(model, faces)
-    temperature = calibration.fit_temperature(faces.targets, answers)
-    calibration.store_temperature(model, temperature)
+    temperature = calibration.fit_temperature(faces.targets, _predict(model, faces))
+    try:
+        calibration.store_temperature(model, temperature)
+    except ValueError as error:  # an own network of another form
+        _say(f"The answers are not calibrated: {error}")
+        return 1.0
     return temperature
 
 
@@ -264,7 +278,7 @@ def _fit(experiment, data, model, teachers, folder):
     with devices.data_parallel(experiment.distribute) as count:
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
-        own = {"stages": _stages(experiment), "folder": folder}
+        own = {"stages": _stages(experiment, trained), "folder": folder}
         own |= {"auxiliary": auxiliary, "parallel": count}
         history = loop.fit(
             trained,
@@ -310,14 +324,14 @@ def _record_environment(result, data):
     storage.write_json(path, now)
 
 
-def _stages(experiment):
+def _stages(experiment, model):
     from fer_lib.training import loop
 
     mode, rate = experiment.unfreeze, experiment.learning_rate
     head = min(experiment.head_epochs, experiment.epochs - 1)
     # On top of features that are random the head has nothing to learn.
     at_random = experiment.backbone in classifier.NETWORKS and experiment.weights is None
-    if mode == "top" or at_random:
+    if mode == "top" or at_random or getattr(model, "goes_on", False):
         head = 0
     rest = experiment.epochs - head
     stages = [loop.Stage("head", "top", head, HEAD_RATE)]

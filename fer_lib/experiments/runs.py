@@ -147,7 +147,7 @@ class Run:
     def label(self):
         """Return what tells this run from others in a figure: backbone, mode, size, seed."""
         e = self.experiment
-        return f"{e.backbone} {e.alpha}, {e.unfreeze}, {e.image_size} px, seed {e.seed}"
+        return f"{e.network} {e.alpha}, {e.unfreeze}, {e.image_size} px, seed {e.seed}"
 
     def started_from(self):
         """Return the kind of weights the run started from: `"ImageNet"`, `"random start"` …"""

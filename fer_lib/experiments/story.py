@@ -21,9 +21,11 @@ def plan(experiment):
     """
     folder = Path(experiment.results_dir) / experiment.name
     start = f"weights {experiment.weights}" if experiment.weights else "random weights"
+    if experiment.weights and Run(Path(experiment.weights)).finished:
+        start = f"where {experiment.weights} ended"
     epochs = f"{experiment.epochs} epoch{'s' * (experiment.epochs > 1)}"
     lines = [
-        f"Trains {experiment.backbone} ({experiment.unfreeze}) on {experiment.dataset} for "
+        f"Trains {experiment.network} ({experiment.unfreeze}) on {experiment.dataset} for "
         f"{epochs} at {experiment.image_size} px, from {start}.",
         "The best epoch is chosen on the validation faces, and the test faces are scored once.",
         f"Results go to {folder}",
@@ -69,5 +71,7 @@ def conclusion(run):
         f"  python -m fer_lib audit {folder}",
         f"  python -m fer_lib export {folder} --to exported",
         f"  papermill notebooks/compare_runs.ipynb compare.ipynb -p results_dir {folder.parent}",
+        f"  python -m fer_lib train -f {folder}/experiment.json weights={folder} epochs=10",
+        "  # the last: 10 more epochs, as a run of their own",
     ]
     return "\n".join(lines)

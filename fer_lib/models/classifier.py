@@ -12,10 +12,11 @@ import os
 import typing
 
 from fer_lib.choices import lookup
+from fer_lib.models import own_network
 from fer_lib.models.attention import ATTENTION
 from fer_lib.models.from_scratch import NETWORKS
-from fer_lib.models.transfer import TRANSFER, build_network, check_width, prepare_pixels
-from fer_lib.models.weights import find_weights
+from fer_lib.models.transfer import TRANSFER, Backbone, build_network, check_width, prepare_pixels
+from fer_lib.models.weights import file_of, find_weights
 
 if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
     import keras
@@ -26,6 +27,17 @@ BATCH_NORM = ("adapt", "frozen", "original")
 
 
 BACKBONES = TRANSFER | NETWORKS
+
+
+def spec_of(backbone):
+    """Return the `Backbone` of a key of `BACKBONES` or of an own network.
+
+    Raises:
+        ValueError: If it is neither; the message lists the keys.
+    """
+    if own_network.is_own(backbone):
+        return Backbone(None, 1.0, 0.0)
+    return lookup(BACKBONES, backbone, "backbone")
 
 
 def build_classifier(
@@ -49,7 +61,8 @@ def build_classifier(
     (arXiv:1512.03385). `from_scratch.NETWORKS` names the sources of the others.
 
     Args:
-        backbone: Key of `BACKBONES`: of a transfer backbone, or of a network from scratch.
+        backbone: Key of `BACKBONES`: of a transfer backbone, or of a network from scratch; or a
+            network of your own, `"net.py:build"` or `"net.keras"`: see `own_network`.
         classes: Number of emotions.
         alpha: Width of the backbone, 1.0 the published one; only the MobileNets have others.
         weights: Where the backbone starts: `"auto"`, `"imagenet"`, `"fer"`, a file, or `None`
@@ -67,7 +80,8 @@ def build_classifier(
     Returns:
         A `keras.Model` from `uint8` `(n, *face_size)`, values 0 to 255, to `float32`
         `(n, classes)`, rows summing to 1. Its attribute `origin` says which weights it started
-        from, `notice` what `"auto"` had to do without (or `""`).
+        from, `notice` what `"auto"` had to do without (or `""`), and `goes_on` whether its head
+        is trained already.
 
     Raises:
         ValueError: If a name is unknown, the weights do not fit the backbone, or the backbone
@@ -77,6 +91,11 @@ def build_classifier(
     import keras
     from keras import layers
 
+    if own_network.is_own(backbone):
+        sizes = {"classes": classes, "image_size": image_size, "face_size": tuple(face_size)}
+        start = None if weights in (None, "auto") else file_of(weights)
+        name = own_network.with_hash(backbone)
+        return own_network.build(name, **sizes, dropout=dropout, start=start)
     spec = lookup(BACKBONES, backbone, "backbone")
     check_width(backbone, spec, alpha)
     attend = _attention(backbone, spec, attention)
@@ -100,6 +119,10 @@ def build_classifier(
     model = keras.Model(inputs, outputs, name=backbone)
     _check_start(start, model)
     model.origin, model.notice = start.origin, start.notice
+    model.goes_on = bool(start.head) and _fits(start.head, model)
+    if model.goes_on:
+        for name, values in start.head.items():
+            model.get_layer(name).set_weights(values)
     set_trainable(model, unfreeze, batch_norm)
     return model
 
@@ -125,6 +148,15 @@ def _check_start(start, model):
             f"weights: {start.origin} was cut for its attention: it lacks "
             f"{len(lacking)} layers from {lacking[0]} on. Set attention, or give another file."
         )
+
+
+def _fits(head, model):
+    """Return whether a run's head is that of a classifier."""
+    own = {layer.name: layer for layer in model.layers if layer.name in head}
+    return own.keys() == head.keys() and all(
+        [weight.shape for weight in layer.weights] == [value.shape for value in head[name]]
+        for name, layer in own.items()
+    )
 
 
 def _attention(backbone, spec, attention):
@@ -171,6 +203,8 @@ def set_trainable(model, unfreeze, batch_norm="adapt"):
 
     lookup(UNFREEZE, unfreeze, "unfreeze mode")
     lookup(BATCH_NORM, batch_norm, "batch_norm mode")
+    if model.name not in BACKBONES:  # an own network says itself what trains
+        return
     spec, trains = BACKBONES[model.name], unfreeze == "all"
     if unfreeze == "100" and not spec.trains_from:
         raise ValueError(f'{model.name} has no layer 100 to train from: use unfreeze="all".')
@@ -191,7 +225,8 @@ def trainable_summary(model):
     total = model.count_params()
     height, width = model.input_shape[1:3]
     kind = "colour faces" if len(model.input_shape) == 4 else "faces"
-    rows, columns, channels = body[-1].output.shape[1:]
+    maps = [shape for shape in (layer.output.shape for layer in body) if len(shape) == 4]
+    rows, columns, channels = maps[-1][1:]
     where = "the head alone" if first is None else f"from layer {first + 1}, {body[first].name}, on"
     return (
         f"{model.name}: {kind} {height}x{width}, {len(body) + 1} backbone layers, "

@@ -42,12 +42,15 @@ class Start(NamedTuple):
         notice: What the reader must know, or `""`.
         lacking: Names of the layers that the file lacks and that stay at random: the last ones
             of a run with attention, whose network was cut there.
+        head: `{name: weight arrays}` of a run's layers after the backbone, where its folder was
+            named: then the run is gone on with.
     """
 
     values: list | None
     origin: str
     notice: str = ""
     lacking: tuple = ()
+    head: dict = {}
 
 
 def find_weights(backbone, application, alpha, weights, *, channels=None):
@@ -63,7 +66,8 @@ def find_weights(backbone, application, alpha, weights, *, channels=None):
         weights: `"imagenet"`, `"fer"` (trained on faces, shipped with the package), `"auto"`
             (ImageNet's where they can be had, else the shipped ones, else a random start, with
             a notice), a file (`.weights.h5` of the backbone, or `.keras` of a run with the same
-            backbone), the folder of such a run, or `None` for a random start.
+            backbone), the folder of such a run, whose head is taken too, or `None` for a random
+            start.
         channels: Of the map that the backbone takes, 1 or 3; defaults to 1 for a network from
             scratch, else 3.
 
@@ -103,7 +107,8 @@ def find_weights(backbone, application, alpha, weights, *, channels=None):
     path = file_of(weights)
     in_run = (path.parent / "experiment.json").is_file()
     label = f"run {path.parent.name}" if in_run else path.name
-    return _from_file(path, application, alpha, label, channels)
+    start = _from_file(path, application, alpha, label, channels)
+    return start if Path(weights).is_dir() else start._replace(head={})
 
 
 def file_of(weights):
@@ -236,8 +241,8 @@ def _from_file(path, application, alpha, label, channels=None):
     base = _base(application, alpha, None, channels)
     try:
         if path.suffix == ".keras":
-            lacking = _take_backbone(path, base)
-            return Start(base.get_weights(), origin, lacking=lacking)
+            lacking, head = _take_backbone(path, base)
+            return Start(base.get_weights(), origin, lacking=lacking, head=head)
         base.load_weights(path)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise ValueError(
@@ -251,7 +256,11 @@ def _first_line(error):
 
 
 def _take_backbone(path, base):
-    """Give a backbone the layers of a run's model; return the names of those that it lacks."""
+    """Give a backbone the layers of a run's model.
+
+    Returns:
+        `(lacking, head)`, as of `Start`.
+    """
     import keras
 
     saved = {layer.name: layer for layer in keras.models.load_model(path, compile=False).layers}
@@ -261,7 +270,10 @@ def _take_backbone(path, base):
     for layer in layers:
         layer.set_weights(saved[layer.name].get_weights())
     after = base.layers.index(layers[-1]) + 1
-    return tuple(layer.name for layer in base.layers[after:] if layer.weights)
+    lacking = tuple(layer.name for layer in base.layers[after:] if layer.weights)
+    own = {layer.name for layer in base.layers}
+    head = {k: of.get_weights() for k, of in saved.items() if of.weights and k not in own}
+    return lacking, head
 
 
 def _title(application):

@@ -192,7 +192,7 @@ def fit(
 
 def _with_auxiliary(model, classes):
     """Return the classifier with a second output beside its own, from the same features."""
-    features = model.get_layer("emotion").input
+    features = model.layers[-1].input
     second = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="auxiliary")
     both = keras.layers.Concatenate(name="both", dtype="float32")([model.output, second(features)])
     return keras.Model(model.input, both, name=model.name)

@@ -114,11 +114,27 @@ def test_a_stored_temperature_is_the_model_s_own(tiny, images, tmp_path):
     np.testing.assert_allclose(answers(again, images), after, atol=1e-6)
 
 
+def test_a_temperature_lies_before_a_softmax_of_its_own(images):
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((48, 48))
+    x = layers.Conv2D(7, 5)(layers.Rescaling(1 / 255)(layers.Reshape((48, 48, 1))(inputs)))
+    x = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, layers.Activation("softmax")(x))
+    before = model.predict(images, verbose=0)
+    calibration.store_temperature(model, 2.5)
+    after = model.predict(images, verbose=0)
+    np.testing.assert_allclose(after, calibration.apply_temperature(before, 2.5), atol=1e-6)
+    assert abs(after - before).max() > 0.001
+
+
 def test_a_temperature_needs_a_last_layer_to_lie_in():
     import keras
 
     inputs = keras.Input((3,))
-    outputs = keras.layers.Softmax(name="probabilities")(keras.layers.Dense(2)(inputs))
+    scaled = keras.layers.LayerNormalization()(keras.layers.Dense(2)(inputs))
+    outputs = keras.layers.Softmax(name="probabilities")(scaled)
     with pytest.raises(ValueError, match=r"the last layer of .* is 'probabilities' \(Softmax\)"):
         calibration.store_temperature(keras.Model(inputs, outputs), 2)
     plain = keras.Model(inputs, keras.layers.Dense(2, name="logits")(inputs))

@@ -204,7 +204,7 @@ def test_a_run_stopped_after_an_epoch_goes_on_to_the_same_scores(
     ],
 )
 def test_the_stages_add_up_to_the_epochs(parameters, stages):
-    made = runner._stages(experiment("", learning_rate=0.1, **parameters))
+    made = runner._stages(experiment("", learning_rate=0.1, **parameters), None)
     assert [stage[:3] for stage in made] == stages
     rates = [0.001 if stage.name == "head" else 0.1 for stage in made]
     assert [stage.learning_rate for stage in made] == rates

@@ -37,11 +37,11 @@ def test_the_duration_is_that_of_the_published_measurements(unfreeze, epochs, to
     assert told in story.duration(experiment, {"train": range(25_890)}, None)
 
 
-def test_the_conclusion_has_the_score_the_epoch_the_folder_and_three_commands(tmp_path):
+def test_the_conclusion_has_the_score_the_epoch_the_folder_and_four_commands(tmp_path):
     write_run(tmp_path / "runs")
     (run,) = find_runs(tmp_path / "runs").values()
     told = story.conclusion(run)
     accuracy = run.scores["test"]["accuracy"]
     assert "accuracy {value:.3f} [{low:.3f}, {high:.3f}]".format(**accuracy) in told
     assert f"Epoch {run.scores['best_epoch']} of" in told and str(run.folder) in told
-    assert len(told.split("What next:\n")[1].splitlines()) == 3
+    assert len(told.split("What next:\n")[1].splitlines()) == 5
