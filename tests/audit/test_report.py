@@ -103,7 +103,7 @@ def test_a_clean_run_passes_every_check(clean, parts):
     found = statuses(report.audit_run(clean, parts))
     assert found.pop("people") == "warn"  # nobody says who was drawn
     assert set(found.values()) == {"pass"}, found
-    assert len(found) == 28
+    assert len(found) >= 28  # none of the checks that were there is gone
 
 
 CHECKS = [
@@ -128,8 +128,9 @@ def test_every_check_keeps_the_contract(clean, parts):
 def test_clean_data_passes_every_check(parts):
     found = statuses(report.audit_data(parts))
     assert found.pop("people") == "warn"
-    names = ("identical images", "near-duplicates", "label conflicts", "class sizes")
-    assert found == dict.fromkeys((*names, "shortcut: border", "shortcut: JPEG grid"), "pass")
+    assert set(found.values()) == {"pass"}, found
+    names = {"identical images", "near-duplicates", "label conflicts", "class sizes"}
+    assert found.keys() >= names | {"shortcut: border", "shortcut: JPEG grid"}
 
 
 def test_shared_subjects_and_planted_copies_fail(parts):
