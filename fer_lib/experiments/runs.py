@@ -244,9 +244,9 @@ def damage(result, warn=False):
     """Return what is wrong with a run's files, or `""`."""
     try:
         with storage.reading(result.folder / "experiment.json"):
-            named = _NAMED.search(result.folder.name)
-            if named and result.experiment.name[-8:] != named[1]:
-                raise ValueError(f"by its parameters it is of {result.experiment.name}")
+            experiment, named = result.experiment, _NAMED.search(result.folder.name)
+            if named and experiment.name[-8:] != named[1]:
+                raise ValueError(f"by its parameters it is of {experiment.name}")
         _ = result.finished and result.scores
         _ = result.begun and result.progress
     except ValueError as error:
