@@ -197,12 +197,12 @@ def left_complete(path):
 
     Args:
         path: Of the table that is made.
+
+    Raises:
+        FileExistsError: If the part's state is damaged, or somebody else's.
     """
     state = part_names(path)[1]
-    try:
-        return state.exists() and _read(state).get("complete", False)
-    except FileExistsError:  # not ours
-        return False
+    return state.exists() and _read(state).get("complete", False)
 
 
 def _checksum(path, end):

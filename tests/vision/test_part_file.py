@@ -165,5 +165,10 @@ def test_who_was_killed_while_it_wrote_its_files_is_known(tmp_path):
     assert not left_complete(path)
     part.finish()
     assert left_complete(path) and PartFile(path, LABELS, CALL).complete
+    content = part.state_path.read_bytes()
+    part.state_path.write_bytes(b"zeros")
+    with pytest.raises(FileExistsError, match=r"t\.csv\.part\.json is there already and no part"):
+        left_complete(path)
+    part.state_path.write_bytes(content)
     part.remove()
     assert not left_complete(path) and not list(tmp_path.iterdir())
