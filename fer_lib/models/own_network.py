@@ -135,8 +135,9 @@ def _made(path, backbone, called, options):
                 f"{path} has no function {name}; its functions are {', '.join(there) or 'none'}."
             )
         network = function(**_given(function, called, options))
-    kinds = keras.Sequential, keras.src.models.functional.Functional
-    if not isinstance(network, kinds) or len(network.inputs) != 1 or len(network.outputs) != 1:
+    # A model of a class of its own has neither.
+    ends = (getattr(network, name, None) or () for name in ("inputs", "outputs"))
+    if not isinstance(network, keras.Model) or [len(tensors) for tensors in ends] != [1, 1]:
         raise ValueError(
             f"{called} must be a functional or sequential Keras model of one input and one "
             f"output; got {type(network).__name__}."

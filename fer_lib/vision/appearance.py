@@ -5,8 +5,8 @@ https://doi.org/10.1109/CVPR.2005.177) of a 48-pixel crop tell people apart rath
 in one session. The limits were chosen on CK+'s 118 people, such that hardly anybody is taken for
 another; then about half of those who come back with another expression are known again, and the
 others get a new number. Among 327 photographs of 118 people, 39 % of those who came back got their
-number, 48 % a new one and 13 % another's. In profile, from far or in other light a person is known
-less often. Check by eye the people that a study rests on.
+number, 48 % a new one and 13 % another's (`tests/benchmarks/people.py`). In profile, from far or in
+other light a person is known less often. Check by eye the people that a study rests on.
 """
 
 import numpy as np

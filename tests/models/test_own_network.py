@@ -72,6 +72,7 @@ def test_colour_faces_reach_a_network_of_three_channels(file):
         ("demanding", "demanding needs depth; it can have image_size, classes, channels, dropout"),
         ("fixed", r"takes 64 x 64 pixels: set image_size to that"),
         ("number", "must be a functional or sequential Keras model .* got int"),
+        ("free", "must be a functional or sequential Keras model .* got Free"),
     ],
 )
 def test_a_network_that_does_not_fit_is_refused_in_a_sentence(file, name, message):
