@@ -21,6 +21,7 @@ stays as it is.
 
 import importlib.util
 import inspect
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,8 @@ def _made(path, backbone, called, options):
     import keras
 
     if path.suffix == ".keras":
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is no .keras file, or is damaged.")
         network = keras.models.load_model(path, compile=False)
     else:
         spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)

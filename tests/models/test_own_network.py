@@ -80,6 +80,12 @@ def test_a_network_that_does_not_fit_is_refused_in_a_sentence(file, name, messag
         built(f"{file}:{name}")
 
 
+def test_a_damaged_keras_file_is_named(tmp_path):
+    (tmp_path / "mine.keras").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="mine.keras is no .keras file, or is damaged"):
+        built(str(tmp_path / "mine.keras"))
+
+
 def test_the_hash_of_the_file_is_part_of_the_run(file):
     name = f"{file}:plain"
     one = Experiment(backbone=name)
