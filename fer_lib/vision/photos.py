@@ -98,7 +98,7 @@ def recognise(
     if not 0 <= unsure_below <= 1:
         raise ValueError(f"unsure_below must be between 0 and 1; got {unsure_below}.")
     if out is not None:
-        check_table_path(out, overwrite=overwrite or left_complete(out))
+        check_table_path(out, overwrite=True)  # the name; if it is there, its lock's holder asks
     photos = pictures.photos(source)
     copies = None if annotated is None else _Copies(Path(annotated), photos)
     detector, notice = detection.resolve_auto(detector)
@@ -121,7 +121,6 @@ def recognise(
             stack.enter_context(storage.locked(os.path.abspath(annotated)))
         if out is not None:
             stack.enter_context(storage.locked(out))
-            # Again: another process may have finished it meanwhile.
             check_table_path(out, overwrite=overwrite or left_complete(out))
         if copies is not None:
             copies.check(ended=out is not None and left_complete(out))

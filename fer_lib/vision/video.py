@@ -187,7 +187,8 @@ class _Job:
         number, self.number = self.number, self.number + 1
         if number < self.state["file"]:
             return
-        if copy is not None and not self.overwrite and not self.state["finishing"]:
+        ours = self.overwrite or self.state["finishing"] or self.part.complete
+        if copy is not None and not ours:
             check_free([copy])
         try:
             with contextlib.ExitStack() as stack:

@@ -1,11 +1,14 @@
 """Work in forked processes, whose words are kept: what is imported once serves them all."""
 
+import itertools
 import os
 import resource
 import signal
 import sys
 import time
 import traceback
+
+from support.kills import is_change
 
 FAILED = 99  # exit status of work that ended with an error nobody expected
 
@@ -18,9 +21,10 @@ class Child:
         folder: Its working folder.
         log: File that its words go to.
         largest: Bytes that a file may have, or `None`.
+        step: How many changes of files in the folder it makes before it is killed, or `None`.
     """
 
-    def __init__(self, work, folder, log, *, largest=None):
+    def __init__(self, work, folder, log, *, largest=None, step=None):
         self.log = log
         log.touch()
         sys.stdout.flush()
@@ -30,6 +34,8 @@ class Child:
             status = FAILED
             try:
                 _begin(folder, log, largest)
+                if step is not None:
+                    _kill_at(step, folder)
                 status = work() or 0
             except KeyboardInterrupt:
                 status = 130
@@ -86,6 +92,18 @@ def _begin(folder, log, largest):
     if largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an OSError instead
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+
+def _kill_at(step, folder):
+    """Kill this process before it makes, renames or deletes one more file or folder."""
+    done = itertools.count()
+
+    def look(event, args):
+        if is_change(event, args):
+            if os.path.abspath(args[0]).startswith(f"{folder}{os.sep}") and next(done) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
 
 
 def _end(status):

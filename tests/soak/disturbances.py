@@ -16,6 +16,7 @@ from pathlib import Path
 from soak.children import FAILED, Child
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STEPS = 60  # changes of files, of which a short job makes about as many
 _REFUSED = re.compile("is being written by|is there already")
 # Python's own word on a Ctrl-C that came while a library was called back by it; nothing ends.
 _IGNORED = re.compile(r"Exception ignored in: .*?\nKeyboardInterrupt: *\n", re.DOTALL)
@@ -91,10 +92,15 @@ class Bench:
 
 
 def kill(bench, job, random):
-    """End a job by signals at random times; started again, it must come to its result."""
+    """End a job by signals at random times, or before it changes one of its files; started
+    again, it must come to its result."""
     done = 0
     with bench.place(job) as place:
         for _ in range(random.randint(1, 3)):
+            if random.random() < 0.5:
+                child = bench.start(job, place, step=random.randrange(STEPS))
+                done += status_of(child, ok=(0, 1, -signal.SIGKILL)) < 0
+                continue
             child = bench.start(job, place)
             if child.ended(random.uniform(0, 1.1) * bench.seconds[job.name]):
                 status_of(child, ok=(0, 1))
