@@ -12,7 +12,7 @@ CASES = [(name, door) for name, bad in bad_input.CORPUS.items() for door in bad.
 
 @pytest.fixture(scope="module")
 def doors():
-    """Doors without Keras, and with it for Keras's files, as it takes longer to import."""
+    """Doors without Keras, and with it for its files and notebooks, as its import takes long."""
     opened = {keras: bad_input.Doors(keras) for keras in (False, True)}
     yield opened
     for one in opened.values():
@@ -23,7 +23,7 @@ def doors():
 @pytest.mark.parametrize(("name", "door"), CASES)
 def test_bad_input_is_refused_in_one_sentence_and_little_room(doors, name, door, tmp_path):
     given = bad_input.CORPUS[name].write(tmp_path)
-    keras = str(given).endswith(".keras")
+    keras = str(given).endswith(".keras") or door.endswith("notebook")
     said, seconds, megabytes = doors[keras].try_door(door, given)
     assert "Traceback" not in said and "signal" not in said, said
     assert 20 < len(said) < 2000 and said.count(". ") < 4, said[:3000]

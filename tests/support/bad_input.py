@@ -22,6 +22,7 @@ import zlib
 from pathlib import Path
 
 HUGE = 3 << 30  # bytes
+RUN_EXPERIMENT = Path(__file__).parents[2] / "notebooks" / "run_experiment.ipynb"
 
 
 class Bad(typing.NamedTuple):
@@ -316,17 +317,17 @@ CORPUS = {
     "playlist": Bad(("video", "video line"), write_playlist),
     "hls": Bad(("video", "video line"), write_hls),
     "text video": Bad(("video", "video line"), write_text_video),
-    "lying zip": Bad(("data", "data line"), write_lying_zip),
-    "bomb zip": Bad(("data", "data line"), write_bomb_zip),
-    "bomb of a picture": Bad(("data", "data line"), write_bomb_picture_zip),
-    "zip outside": Bad(("data", "data line"), write_zip_outside),
-    "zip link": Bad(("data", "data line"), write_zip_link),
-    "tar link": Bad(("data", "data line"), write_tar_link),
-    "tar bomb": Bad(("data", "data line"), write_tar_bomb),
-    "gzip bomb": Bad(("data", "data line"), write_gzip_bomb),
-    "npy code": Bad(("data", "data line"), write_npy_code),
-    "npz lie": Bad(("data", "data line"), write_npz_lie),
-    "npz bomb": Bad(("data", "data line"), write_npz_bomb),
+    "lying zip": Bad(("data", "data line", "data notebook"), write_lying_zip),
+    "bomb zip": Bad(("data", "data line", "data notebook"), write_bomb_zip),
+    "bomb of a picture": Bad(("data", "data line", "data notebook"), write_bomb_picture_zip),
+    "zip outside": Bad(("data", "data line", "data notebook"), write_zip_outside),
+    "zip link": Bad(("data", "data line", "data notebook"), write_zip_link),
+    "tar link": Bad(("data", "data line", "data notebook"), write_tar_link),
+    "tar bomb": Bad(("data", "data line", "data notebook"), write_tar_bomb),
+    "gzip bomb": Bad(("data", "data line", "data notebook"), write_gzip_bomb),
+    "npy code": Bad(("data", "data line", "data notebook"), write_npy_code),
+    "npz lie": Bad(("data", "data line", "data notebook"), write_npz_lie),
+    "npz bomb": Bad(("data", "data line", "data notebook"), write_npz_bomb),
     "lambda": Bad(("model", "model line"), write_lambda),
     "keras bomb": Bad(("model", "model line"), write_keras_bomb),
     "h5": Bad(("model", "model line"), write_h5),
@@ -337,9 +338,9 @@ CORPUS = {
     "yaml laughs": Bad(("yaml", "yaml line", "grid"), write_yaml_laughs),
     "yaml value": Bad(("yaml", "yaml line"), write_yaml_value),
     "yaml deep": Bad(("yaml", "yaml line", "grid"), write_yaml_deep),
-    "word of code": Bad(("word", "word line"), write_word_code),
-    "control character": Bad(("word", "word line"), write_word_control),
-    "huge number": Bad(("word", "word line"), write_word_huge),
+    "word of code": Bad(("word", "word line", "word notebook"), write_word_code),
+    "control character": Bad(("word", "word line", "word notebook"), write_word_control),
+    "huge number": Bad(("word", "word line", "word notebook"), write_word_huge),
 }
 
 
@@ -418,6 +419,21 @@ def _word(word):
     from_words([word])
 
 
+def _notebook(name, value):
+    """Give the notebook a parameter, as papermill does, and run it to where its data is there."""
+    from papermill.cli import _resolve_type
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    given, known = load_notebook_node(str(RUN_EXPERIMENT)), {"__name__": "__main__"}
+    given = parameterize_notebook(given, {name: _resolve_type(str(value))})
+    for cell in given.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, known)
+            if "data" in known:
+                raise AssertionError(f"{name}={value} was taken")
+
+
 DOORS = {
     "photo": _photo,
     "photo line": lambda path: _line("predict", path, "--detector", "haar"),
@@ -426,6 +442,7 @@ DOORS = {
     "video line": lambda path: _line("video", path, "--detector", "haar"),
     "data": _data,
     "data line": lambda path: _line("evaluate", "default", path),
+    "data notebook": lambda path: _notebook("dataset", path),
     "model": _model,
     "model line": _model_line,
     "yaml": _yaml,
@@ -433,7 +450,13 @@ DOORS = {
     "grid": _grid,
     "word": _word,
     "word line": lambda word: _line("train", word),
+    "word notebook": lambda word: _notebook(*word.split("=", 1)),
 }
+
+
+# What the doors need that lead to Keras.
+KERAS = ("keras", "matplotlib.pyplot", "papermill.cli", "fer_lib.experiments.environment",
+         "fer_lib.experiments.runner", "fer_lib.experiments.story")  # fmt: skip
 
 
 class Doors:
@@ -557,6 +580,6 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for name in ("cv2", "av", "pandas", "ai_edge_litert.interpreter", "fer_lib.vision.video",
                  "fer_lib.data.catalogue", "fer_lib.__main__", "fer_lib.vision.photos",
-                 *(["keras"] if "keras" in sys.argv else [])):  # fmt: skip
+                 *(KERAS if "keras" in sys.argv else [])):  # fmt: skip
         importlib.import_module(name)
     _serve(answers)
