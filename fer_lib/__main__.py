@@ -164,7 +164,9 @@ def compare(folders, best):
 
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
+    Below stands what the mean of their probabilities scores.
     """
+    from fer_lib.evaluation import bootstrap
     from fer_lib.experiments import comparison, human, runs
 
     found = runs.finished_runs([*folders, best] if best else folders)
@@ -172,7 +174,10 @@ def compare(folders, best):
         raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
     best = str(Path(best)) if best else comparison.best_of(found)
     table = comparison.compare_runs(found, best).round(4)
-    print(table.to_string(), human.in_words(found[best]), sep="\n")
+    scores = comparison.ensemble(found)
+    told = (bootstrap.in_words(scores[name]) for name in ("accuracy", "macro_f1"))
+    mean = "mean of their probabilities: accuracy {}, macro-F1 {}".format(*told)
+    print(table.to_string(), mean, human.in_words(found[best]), sep="\n")
 
 
 @command("Train and compare", "default ferplus ckplus --whole")
