@@ -192,12 +192,11 @@ def evaluate(model, datasets, whole, csv, predictions):
     if predictions and (run or whole or len(datasets) > 1):
         raise ValueError("--predictions takes a model's answers to the test faces of one data set.")
 
-    from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments import cross_dataset, published, runs
     from fer_lib.inference.predictor import load_predictor
 
     answering = runs.load_run(model) if run else load_predictor(model)
-    loaded = {name: load_dataset(name) for name in datasets}
+    loaded = {name: cross_dataset.load_for(answering, name) for name in datasets}
     table = cross_dataset.cross_table({model: answering}, loaded, whole=datasets if whole else ())
     if csv:
         storage.write_csv(csv, table)
