@@ -164,7 +164,9 @@ def compare(folders, best):
 
     RUN is a run's folder, or a folder of runs. Each is compared with the run that is best on
     validation: McNemar's test, and the difference of the scores with its paired 95 % interval.
+    Below stands what the mean of their probabilities scores.
     """
+    from fer_lib.evaluation import bootstrap
     from fer_lib.experiments import comparison, human, runs
 
     found = runs.finished_runs([*folders, best] if best else folders)
@@ -172,7 +174,10 @@ def compare(folders, best):
         raise ValueError(f"Two runs or more can be compared; got {', '.join(found)}.")
     best = str(Path(best)) if best else comparison.best_of(found)
     table = comparison.compare_runs(found, best).round(4)
-    print(table.to_string(), human.in_words(found[best]), sep="\n")
+    scores = comparison.ensemble(found)
+    told = (bootstrap.in_words(scores[name]) for name in ("accuracy", "macro_f1"))
+    mean = "mean of their probabilities: accuracy {}, macro-F1 {}".format(*told)
+    print(table.to_string(), mean, human.in_words(found[best]), sep="\n")
 
 
 @command("Train and compare", "default ferplus ckplus --whole")
@@ -187,12 +192,11 @@ def evaluate(model, datasets, whole, csv, predictions):
     if predictions and (run or whole or len(datasets) > 1):
         raise ValueError("--predictions takes a model's answers to the test faces of one data set.")
 
-    from fer_lib.data.catalogue import load_dataset
     from fer_lib.experiments import cross_dataset, published, runs
     from fer_lib.inference.predictor import load_predictor
 
     answering = runs.load_run(model) if run else load_predictor(model)
-    loaded = {name: load_dataset(name) for name in datasets}
+    loaded = {name: cross_dataset.load_for(answering, name) for name in datasets}
     table = cross_dataset.cross_table({model: answering}, loaded, whole=datasets if whole else ())
     if csv:
         storage.write_csv(csv, table)
@@ -253,16 +257,16 @@ def publish(folders, to):
 @_overwrite
 @option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
 @_detector
-@option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
-@option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
-@option("--largest", is_flag=True, help="Only the largest face of each photo.")
-@option("--people", "same_people", is_flag=True, help="Number people through all photos.")
+@option("--min-face", type=float, default=12, help="Leave out faces smaller than this many pixels.")
+@option("--min-score", type=float, help="Leave out faces of a lower detection score, 0.3 to 1.")
+@option("--largest", is_flag=True, help="Take only the largest face of each photo.")
+@option("--people", "same_people", is_flag=True, help="Give each person one number in all photos.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
     """Name the expressions in photos.
 
-    PATH is a file, a folder, a glob in quotes or an address. Stopped work goes on where it was,
-    if there is a file for the table (--out).
+    PATH is a file, a folder, a glob in quotes or a web address. With --out, the same command goes
+    on where it was stopped.
     """
     from fer_lib.vision import face_table, photos
 
@@ -282,16 +286,17 @@ def predict(paths, model, **options):
 @option("--annotated", metavar="FILE", help="Write the video with boxes, names and its sound.")
 @option("--timeline", metavar="FILE", help="Write a figure of emotions over time.")
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
-@option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
-@option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option("--baseline", metavar="SPAN", help="When people look neutral: 0-5s, or a file.")
-@option("--people", "same_people", is_flag=True, help="Number people through all videos.")
+@option("--from", "start", default="0", metavar="TIME", help="Begin at this time: 90, 1:30.")
+@option("--to", "end", metavar="TIME", help="Stop at this time; by default at the end.")
+@option("--baseline", metavar="SPAN", help="Where people look neutral: 0-5s, or another file.")
+@option("--people", "same_people", is_flag=True, help="Give each person one number in all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
 def video(sources, model, start, end, baseline, **options):
     """Follow the expressions of videos over time.
 
-    VIDEO is a file, an address or a folder; of several, each file goes into a folder.
+    VIDEO is a file, an address or a folder. Of several videos, --annotated, --timeline and --elan
+    name folders.
     """
     from fer_lib.vision import people, video
 
@@ -320,7 +325,7 @@ def webcam(model, camera, **options):
 @_model
 @option("--port", type=int, help="Port on this machine.")
 def page(model, **options):
-    """Serve a local web page: photos, webcam, video."""
+    """Serve a web page on this computer alone: photos, the camera, videos."""
     from fer_lib.vision import page
 
     page.serve(model, show=print, **options)

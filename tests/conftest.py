@@ -20,6 +20,11 @@ def pytest_addoption(parser):
     parser.addoption("--run-slow", action="store_true", help="run the tests marked slow, too")
 
 
+def pytest_itemcollected(item):
+    if "real_data" in item.fixturenames:  # unpacking it takes 40 s
+        item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--run-slow"):
         skip = pytest.mark.skip(reason="slow: pytest --run-slow runs it")

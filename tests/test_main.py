@@ -1,5 +1,6 @@
 """The command line."""
 
+import re
 import subprocess
 import sys
 import time
@@ -161,6 +162,7 @@ def test_compare_tests_runs_against_the_best_or_the_one_named(tmp_path, capsys):
     table = capsys.readouterr().out
     assert first in table and second in table and third not in table
     assert "p_holm" in table and "accuracy − best [95 % interval]" in table
+    assert re.search(r"mean of their probabilities: accuracy 0\.\d+ \[", table)
     assert main(["compare", str(tmp_path), "--to", third]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "px" in line}
     assert set(lines) == {first, second, third} and lines[third].endswith("best")

@@ -107,6 +107,15 @@ def test_recipes_are_experiments_and_are_listed():
         assert f"(recipes/{path.name})" in listed, path.name
 
 
+def test_the_recipes_of_a_chain_start_from_the_folders_that_the_ones_before_write():
+    recipes = [yaml.safe_load(p.read_text()) for p in (ROOT / "notebooks/recipes").glob("*.yaml")]
+    written = {f"runs/{Experiment(**recipe).name}" for recipe in recipes}
+    for recipe in recipes:
+        for path in [recipe["weights"], *(recipe.get("distill_from") or "").split(",")]:
+            folder = (path or "").removesuffix("/model.keras")
+            assert "/" not in folder or folder in written, path
+
+
 def test_grids_say_the_command_that_runs_them():
     for path in (ROOT / "notebooks" / "grids").glob("*.yaml"):
         assert f"notebooks/grids/{path.name}" in path.read_text(), path.name

@@ -138,6 +138,27 @@ def load_dataset(
     return _lookup(DATASETS | {"auto": None}, name_or_path)
 
 
+def load_for(name_or_path, face_size, **options):
+    """Return a data set in the form that a classifier takes; what has one size is resized.
+
+    Args:
+        name_or_path, **options: As of `load_dataset`.
+        face_size: `(height, width)`, grey, or `(height, width, 3)`, RGB.
+    """
+    height, width, *rgb = face_size
+    if height == width and _read_in(name_or_path) and (height != 48 or rgb):
+        options = {"size": height, "colour": bool(rgb)} | options
+    loaded = load_dataset(name_or_path, **options)
+    return Splits({split: faces.resized(face_size) for split, faces in loaded.items()})
+
+
+def _read_in(name_or_path):
+    """Return whether a data set's pictures are read in the size that is asked for."""
+    if name_or_path in DATASETS:
+        return "size" in inspect.signature(DATASETS[name_or_path].load).parameters
+    return Path(name_or_path).exists()
+
+
 def parts_of(name_or_path):
     """Return the names that `"fer2013+ckplus"` joins, or the one name in a list."""
     joined = isinstance(name_or_path, str) and not Path(name_or_path).exists()

@@ -140,6 +140,32 @@ class Faces:
         places = [order[self.classes[order] == c][:per_class] for c in range(len(self.label_set))]
         return self[np.concatenate(places)]
 
+    def resized(self, face_size):
+        """Return the faces as a classifier takes them, under a name that says so.
+
+        Where they have that form they stay as they are.
+
+        Args:
+            face_size: `(height, width)`, grey, or `(height, width, 3)`, RGB; resizing is bilinear,
+                over all the pixels that a new one covers.
+        """
+        (height, width), images = face_size[:2], self.images
+        if len(face_size) == 2:
+            images = grey(images)
+        elif images.ndim == 3:
+            images = np.repeat(images[..., None], 3, axis=3)
+        if images.shape[1:3] != (height, width):
+            from PIL import Image
+
+            kept, bilinear = images, Image.Resampling.BILINEAR
+            images = np.empty((len(kept), *face_size), np.uint8)
+            for place, image in enumerate(kept):
+                images[place] = Image.fromarray(image).resize((width, height), bilinear)
+        if images is self.images:
+            return self
+        name = f"{self.name}, as {' x '.join(map(str, face_size))}"
+        return dataclasses.replace(self, images=images, name=name)
+
     def class_counts(self):
         """Return `{emotion: number of faces}` in the order of the label set."""
         counts = np.bincount(self.classes, minlength=len(self.label_set))

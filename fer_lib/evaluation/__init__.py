@@ -5,10 +5,9 @@ confusion      what a confusion matrix tells: per_class
 bootstrap      resampled faces, behind every interval
 calibration    fit_temperature makes confidence fit accuracy
 significance   mcnemar and holm: may two classifiers differ by chance?
-by_group        group_table: whom a classifier fails
+by_group       group_table: whom a classifier fails
 one_vs_rest    each emotion against all others: ranking_table, curves
 taggers        what one tagger would score, beside a model
-test_time      predict_tta: the mean answer to several views of a face
 """
 
 import lazy_loader

@@ -10,4 +10,3 @@ from .one_vs_rest import ranking_table as ranking_table
 from .one_vs_rest import roc_curves as roc_curves
 from .significance import holm as holm
 from .significance import mcnemar as mcnemar
-from .test_time import predict_tta as predict_tta

@@ -5,6 +5,8 @@ has beyond these is left out and counted, and so are test faces that stand among
 model was trained on.
 """
 
+import os
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,8 @@ from fer_lib.choices import lookup
 from fer_lib.data import catalogue, duplicates
 from fer_lib.data.combine import whole_set, without
 from fer_lib.evaluation import metrics
-from fer_lib.experiments import human, runs
+from fer_lib.experiments import human, runs, values
+from fer_lib.experiments.experiment import DATA_OPTIONS, Experiment
 from fer_lib.experiments.given import resampled
 from fer_lib.inference import peers
 from fer_lib.inference.predictor import Predictor, load_predictor, read_sidecar, sidecar
@@ -40,7 +43,8 @@ def cross_table(models, loaded, *, whole=(), trained_on=None, resamples=2000, se
         taggers scores (`human.human_score`), where the votes for the scored faces are at hand:
 
         - `model`, `trained_on` (missing where it is not known), `dataset`, `test` (the name of
-          the scored faces), `n`, `emotions` (number of emotions scored over);
+          the scored faces, and their new size if they had to be resized), `n`, `emotions` (number
+          of emotions scored over);
         - `accuracy`, `macro_f1`, each with the ends `_low` and `_high` of its 95 % interval, by
           subjects, sequences or nearly identical pictures;
         - `left_out`: the data set's emotions that the model does not know, with their faces, as
@@ -127,6 +131,26 @@ def load_at_hand(names):
     return loaded, notices
 
 
+def load_for(model, name):
+    """Load a data set in the form that a model takes, a run's own folder as the run read it.
+
+    Args:
+        model: A `Run`, or a `Predictor`.
+        name: Key of `catalogue.DATASETS`, or a path.
+
+    Returns:
+        Dict of `Faces`.
+    """
+    if not isinstance(model, runs.Run):
+        return catalogue.load_for(name, model.face_size)
+    own = model.experiment.dataset
+    if name not in catalogue.DATASETS and os.path.exists(own) and os.path.samefile(own, name):
+        return model.experiment.load_data()
+    options = values.options(model.experiment.data_options, DATA_OPTIONS)
+    size = options.get("size", 48)
+    return catalogue.load_for(name, (size, size, 3) if options.get("colour") else (size, size))
+
+
 def find_models(results_dir="runs", pattern="*", *, predictors="", peers_folder=None):
     """Return the models to compare: finished runs that hold one, predictors, and peers.
 
@@ -196,7 +220,7 @@ def _training_images(model, source, loaded):
     if source is None:
         return None
     try:
-        if isinstance(model, runs.Run) and model.experiment.split_seed:
+        if isinstance(model, runs.Run) and not _reads_plainly(model.experiment):
             parts = model.experiment.load_data()
         else:
             parts = loaded[source] if source in loaded else catalogue.load_dataset(source)
@@ -206,6 +230,12 @@ def _training_images(model, source, loaded):
     if isinstance(model, runs.Run) and not _are_those_of(model, used):
         return None  # the data has changed since
     return np.concatenate([faces.images for faces in used])
+
+
+def _reads_plainly(experiment):
+    """Return whether an experiment takes its data set as it is."""
+    names = ("classes", "data_options", "train_fraction", "folds", "split_seed")
+    return all(getattr(experiment, name) == getattr(Experiment, name) for name in names)
 
 
 def _are_those_of(run, used):
@@ -223,11 +253,12 @@ def _scored(name, model, test, training, resamples, seed):
     if len(shared) < 2:
         raise ValueError(f"{name} and {test.name} must share two emotions or more; got {shared}.")
     faces = without({"test": test}, unknown)["test"]
-    answers = np.asarray(model.predict(faces.images))
+    taken = faces.resized(getattr(model, "face_size", faces.images.shape[1:]))
+    answers = np.asarray(model.predict(taken.images))
     probabilities, unanswered = align(answers, model.label_set, faces.label_set)
     how = {"groups": resampled(faces)[0], "resamples": resamples, "seed": seed}
     scores = metrics.score(faces.classes, probabilities, faces.label_set, **how)
-    row = {"test": test.name, "n": len(faces), "emotions": len(faces.label_set)}
+    row = {"test": taken.name, "n": len(faces), "emotions": len(faces.label_set)}
     for metric in SCORES:
         row[metric] = scores[metric]["value"]
         row |= {f"{metric}_{end}": scores[metric][end] for end in ("low", "high")}

@@ -75,7 +75,8 @@ def _ship(run, folder, name, formats, cross, people, data):
         storage.write_json(sidecar(path), about)
     table = pd.DataFrame.from_dict(rows, orient="index")
     with storage.replacing(Path(folder) / f"{name}.md") as path:
-        card = write_card(run, name, scores, table, temperature, cross, people)
+        size = data["test"].images.shape[1:]
+        card = write_card(run, name, scores, table, temperature, size, cross, people)
         path.write_text(card, encoding="utf-8")
     return table
 
@@ -104,7 +105,7 @@ def _score_file(path, run, data):
     return row, metrics.score(test.classes, answers["test"], test.label_set, groups=groups)
 
 
-def write_card(run, name, scores, table, temperature, cross=None, people=None):
+def write_card(run, name, scores, table, temperature, face_size, cross=None, people=None):
     """Return the model card as Markdown (Mitchell et al. 2019, arXiv:1810.03993).
 
     Args:
@@ -113,6 +114,7 @@ def write_card(run, name, scores, table, temperature, cross=None, people=None):
         scores: Dict from file name to `metrics.score` on test.
         table: What `ship` returns.
         temperature: What the logits were divided by, fitted on validation.
+        face_size: `(height, width)` of the faces that it takes, and 3 for RGB.
         cross, people: See `ship`.
     """
     test = next(iter(scores.values()))
@@ -121,7 +123,8 @@ def write_card(run, name, scores, table, temperature, cross=None, people=None):
     parts = [
         f"# {name}",
         MEANING.format(labels=labels),
-        f"Input: grey faces, `uint8` `(n, height, width)`, 0 to 255. Output: `float32` "
+        f"Input: {'RGB' if face_size[2:] else 'grey'} faces, `uint8` "
+        f"`(n, {', '.join(map(str, face_size))})`, 0 to 255. Output: `float32` "
         f"`(n, {len(test['per_class'])})`, probabilities in the order {labels}.",
         "## How it was made",
         _origin(run),

@@ -20,7 +20,8 @@ def class_activation_maps(model, images, classes=None, *, resize=True, batch_siz
     Args:
         model: A functional `keras.Model` from faces to probabilities, such as those of
             `classifier.build_classifier` without a head of their own.
-        images: `uint8` array of shape `(n, height, width)`, values 0 to 255.
+        images: `uint8` array of shape `(n, height, width)` or, in colour,
+            `(n, height, width, 3)`, values 0 to 255.
         classes: Integer array of shape `(n,)`: the class to explain of each face. Defaults to
             the one that the model names.
         resize: Whether to bring the maps to the faces' size (bilinear); otherwise they keep the
@@ -154,9 +155,9 @@ def explained_classes(answers, classes):
 def check_faces(images, classes):
     """Return the faces as an array, or say what does not fit."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 3:
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
         raise ValueError(
-            "images must be uint8 of shape (n, height, width); "
+            "images must be uint8 of shape (n, height, width) or (n, height, width, 3); "
             f"got {images.dtype} of shape {images.shape}."
         )
     if classes is not None and len(classes) != len(images):
@@ -215,7 +216,7 @@ def _joined(maps, images, resize):
     """Join the maps of the batches and bring them to the faces' size."""
     import keras
 
-    size = np.shape(images)[1:]
+    size = np.shape(images)[1:3]
     if not maps:
         return np.zeros((0, *size), np.float32)
     maps = np.concatenate(maps)

@@ -25,14 +25,15 @@ from fer_lib.screen import progress
 def occlusion_maps(predict, images, classes=None, *, patch=8, stride=4):
     """Return by how much a class's probability falls when a place of the face is hidden.
 
-    A square patch of the face's mean grey is moved over the face; each place of the map is the
+    A square patch of the face's mean value is moved over the face; each place of the map is the
     mean over the patches that hid it. Needs predictions alone, so any classifier will do. Zeiler
     and Fergus 2014, arXiv:1311.2901, sec. 4.2.
 
     Args:
         predict: Function from `uint8` faces to probabilities `(n, classes)`, such as
             `Predictor.predict` or `model.predict_on_batch`.
-        images: `uint8` array of shape `(n, height, width)`, values 0 to 255.
+        images: `uint8` array of shape `(n, height, width)` or, in colour,
+            `(n, height, width, 3)`, values 0 to 255.
         classes: Integer array of shape `(n,)`: the class to explain of each face. Defaults to
             the one that is predicted.
         patch: Side of the patch in pixels.
@@ -47,16 +48,17 @@ def occlusion_maps(predict, images, classes=None, *, patch=8, stride=4):
         ValueError: If images, classes, patch or stride do not fit.
     """
     images = check_faces(images, classes)
-    height, width = images.shape[1:]
+    height, width = images.shape[1:3]
     if not 1 <= stride <= patch <= min(height, width):
         raise ValueError(
             "patch and stride must be pixels with 1 <= stride <= patch <= the face's side; got "
             f"patch={patch}, stride={stride} for faces of {height} x {width}."
         )
     hidden = _patches(height, width, patch, stride)
-    maps = np.empty(images.shape, np.float32)
+    over = hidden[..., None] if images.ndim == 4 else hidden
+    maps = np.empty(images.shape[:3], np.float32)
     for place, image in enumerate(progress(images, "hiding patches")):
-        patched = np.where(hidden, np.uint8(np.rint(image.mean())), image)
+        patched = np.where(over, np.uint8(np.rint(image.mean())), image)
         answers = np.asarray(predict(np.concatenate([image[None], patched])), np.float32)
         chosen = explained_classes(
             answers[:1], None if classes is None else classes[place : place + 1]
@@ -166,7 +168,7 @@ def average_maps(explain, faces, probabilities, label_set, *, of="correct"):
             `"predicted"`: all that it took for this emotion, whatever their label.
 
     Returns:
-        `{emotion: {"map": float32 (height, width), "face": uint8 (height, width), "n": faces}}`,
+        `{emotion: {"map": float32 (height, width), "face": uint8 mean face, "n": faces}}`,
         without the emotions that have no such face; the map in the method's own range.
 
     Raises:

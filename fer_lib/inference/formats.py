@@ -53,11 +53,11 @@ def export(
     """Write a classifier as Keras, LiteRT and ONNX files, each with its description beside it.
 
     Args:
-        model_or_run: A `keras.Model` from `uint8` faces `(n, height, width)` to probabilities,
+        model_or_run: A `keras.Model` from `uint8` faces, grey or RGB, to probabilities,
             or a finished `Run`. Keras must run on TensorFlow.
         folder: Where the files go.
         formats: Keys of `FORMATS`; all by default.
-        calibration: `Faces` or `uint8` array `(n, height, width)` of training faces, of which
+        calibration: `Faces` or `uint8` array of training faces as the model takes them, of which
             `CALIBRATION_FACES` (of `Faces` in the classes' proportions) set the ranges of
             `"litert_int8"`. For a `Run` it defaults to the training faces of its data set.
         label_set: Emotion names in the order of the outputs; a `Run` knows its own.
@@ -164,7 +164,7 @@ def _calibration_images(model_or_run, model, calibration):
     size = model.input_shape[1:]
     if images.dtype != np.uint8 or images.shape[1:] != size or not len(images):
         raise ValueError(
-            f"calibration must be uint8 of shape (n, {size[0]}, {size[1]}) with n > 0; got "
+            f"calibration must be uint8 of shape (n, {', '.join(map(str, size))}) with n > 0; got "
             f"{images.dtype} of shape {images.shape}."
         )
     classes = getattr(calibration, "classes", np.zeros(len(images)))

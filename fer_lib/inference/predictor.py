@@ -38,15 +38,15 @@ class Predictor:
     Args:
         path: File to open; its ending is a key of `READERS`.
         label_set: Emotion names in the order of the columns.
-        face_size: `(height, width)` of the faces that it takes, in pixels; with a third number,
-            3, it takes RGB (and grey ones, as RGB of equal channels).
+        face_size: `(height, width)` of the faces that it takes, in pixels, or
+            `(height, width, 3)` of one that takes RGB (and grey ones, as RGB of equal channels).
         threads: Pieces of a batch answered side by side, at least 1.
     """
 
     def __init__(self, path, label_set, face_size, threads):
         self.path = Path(path)
         self.label_set = tuple(label_set)
-        self.face_size, self.colour = tuple(face_size[:2]), len(face_size) == 3
+        self.face_size = tuple(face_size)
         self.threads = threads
         self._begin()
 
@@ -55,8 +55,7 @@ class Predictor:
         self._process, self._idle, self._pool = os.getpid(), [], None
 
     def __getstate__(self):
-        return {"path": self.path, "label_set": self.label_set, "face_size": self.face_size,
-                "colour": self.colour, "threads": self.threads}  # fmt: skip
+        return {name: getattr(self, name) for name in ("path", "label_set", "face_size", "threads")}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -94,10 +93,6 @@ class Predictor:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="predictor")
         return np.concatenate(list(self._pool.map(self._answer, pieces)))
 
-    @property
-    def _shape(self):
-        return (*self.face_size, 3) if self.colour else self.face_size
-
     def _check_fork(self):
         if self.path.suffix == ".keras" and self._idle:
             raise RuntimeError(
@@ -119,13 +114,13 @@ class Predictor:
 
     def _checked(self, images):
         images = np.asarray(images)
-        if self.colour and images.ndim == 3:
+        if len(self.face_size) == 3 and images.ndim == 3:
             images = np.repeat(images[..., None], 3, axis=3)
-        if images.dtype != np.uint8 or images.shape[1:] != self._shape:
-            height, width = self.face_size
+        if images.dtype != np.uint8 or images.shape[1:] != self.face_size:
+            height, width, *rgb = self.face_size
             raise ValueError(
-                f"images must be uint8 of shape (n, {height}, {width}"
-                f"{', 3' * self.colour}), values 0 to 255; got "
+                f"images must be uint8 of shape (n, {', '.join(map(str, self.face_size))})"
+                f"{', RGB' * bool(rgb)}, values 0 to 255; got "
                 f"{images.dtype} of shape {images.shape}. A single face goes in as face[None]; "
                 "another size comes to fit by PIL.Image.fromarray(face)"
                 f".resize(({width}, {height}))."

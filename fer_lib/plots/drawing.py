@@ -34,6 +34,15 @@ def new_axes(ax, title, size):
     return ax
 
 
+def check_images(images):
+    """Refuse an array that holds no faces, grey or RGB, to draw."""
+    if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or 0 in images.shape[:3]:
+        raise ValueError(
+            "images must be uint8 of shape (n, height, width) or (n, height, width, 3) with n > 0; "
+            f"got {images.dtype} of shape {images.shape}."
+        )
+
+
 def accented(names, accent):
     """Return the colour of each name: the accent's for those in `accent`, else a quiet grey.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import ACCENT, INK, new_axes
+from fer_lib.plots.drawing import ACCENT, INK, check_images, new_axes
 
 _GAP = 0.1  # between two faces, whose side is 1
 _LINE = 0.17  # height of a line of a caption
@@ -24,9 +24,9 @@ def plot_maps(
     """Draw faces with their maps laid over them: red speaks for the class, blue against it.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`, n > 0.
-        maps: Float array of the same shape, such as those of `explain`. The colour fades to
-            nothing at 0.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`, n > 0.
+        maps: Float array of shape `(n, height, width)`, such as those of `explain`. The colour
+            fades to nothing at 0.
         captions: Optional sequence of n short strings; `"\\n"` starts a second line.
         limit: Value of the full colour, of either sign. Defaults to the largest of all maps.
         label: What the colour stands for, with its unit.
@@ -38,14 +38,10 @@ def plot_maps(
     """
     images, maps = np.asarray(images), np.asarray(maps, np.float32)
     captions = [""] * len(images) if captions is None else [str(caption) for caption in captions]
-    if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
+    check_images(images)
+    if maps.shape != images.shape[:3] or len(captions) != len(images):
         raise ValueError(
-            "images must be uint8 of shape (n, height, width) with n > 0; "
-            f"got {images.dtype} of shape {images.shape}."
-        )
-    if maps.shape != images.shape or len(captions) != len(images):
-        raise ValueError(
-            f"maps must have the shape of images, {images.shape}, and captions their number; "
+            f"maps must have the shape of images, {images.shape[:3]}, and captions their number; "
             f"got {maps.shape} and {len(captions)}."
         )
     limit = limit or float(abs(maps).max()) or 1.0
@@ -90,7 +86,7 @@ def plot_answer(image, probabilities, label_set, *, true=None, ax=None, title=No
     """Draw a face beside the probability of each emotion, the most probable on top.
 
     Args:
-        image: `uint8` array of shape `(height, width)`: the face.
+        image: `uint8` array of shape `(height, width)` or `(height, width, 3)`: the face.
         probabilities: Float array of shape `(classes,)`, summing to 1.
         label_set: Emotion names in the order of the classes.
         true: The emotion that the face is labelled with, which is marked, or `None`.
@@ -139,7 +135,7 @@ def plot_answers(
     """Draw faces, each beside the three emotions that are most probable in it.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`, n > 0.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`, n > 0.
         probabilities: Float array of shape `(n, classes)`, rows summing to 1.
         label_set: Emotion names in the order of the classes.
         captions: Optional sequence of n short strings.

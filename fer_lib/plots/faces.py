@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_lib.emotions import COLOURS
-from fer_lib.plots.drawing import HATCHES, INK, inner_keys, legend_beside, new_axes
+from fer_lib.plots.drawing import HATCHES, INK, check_images, inner_keys, legend_beside, new_axes
 
 
 def plot_class_counts(counts, *, ax=None, title=None, **kwargs):
@@ -38,7 +38,7 @@ def plot_faces(images, captions=None, *, columns=8, ax=None, title=None, **kwarg
     """Draw faces as one mosaic, row by row, with a caption under each.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`, n > 0.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`, n > 0.
         captions: Optional sequence of n short strings; `"\\n"` starts a second line.
         columns: Faces in a row.
 
@@ -46,11 +46,7 @@ def plot_faces(images, captions=None, *, columns=8, ax=None, title=None, **kwarg
         ValueError: If images have another dtype or shape, or captions another length.
     """
     images, captions = np.asarray(images), list(captions) if captions is not None else []
-    if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
-        raise ValueError(
-            "images must be uint8 of shape (n, height, width) with n > 0; "
-            f"got {images.dtype} of shape {images.shape}."
-        )
+    check_images(images)
     if captions and len(captions) != len(images):
         raise ValueError(f"captions has {len(captions)} entries for {len(images)} images.")
     lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
@@ -60,7 +56,7 @@ def plot_faces(images, captions=None, *, columns=8, ax=None, title=None, **kwarg
     look = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
     ax.imshow(canvas, **look | kwargs)
     ax.axis("off")
-    _write_captions(ax, captions, corners, images.shape[1:])
+    _write_captions(ax, captions, corners, images.shape[1:3])
     return ax
 
 
@@ -72,7 +68,7 @@ def plot_mistakes(
     The caller picks which ones and their order.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`; of none, the figure says so.
+        images: As of `plot_faces`; of none, the figure says so.
         labels: Integer array of shape `(n,)`: the true classes.
         predicted: Integer array of shape `(n,)`: the predicted classes.
         confidence: Float array of shape `(n,)`: the probability of the predicted class.
@@ -99,11 +95,12 @@ def plot_mistakes(
 
 def _mosaic(images, columns, lines):
     """Return the white canvas with the faces on it, and each face's (left, top)."""
-    count, height, width = images.shape
+    count, height, width, *rgb = images.shape
     gap, columns = max(1, width // 12), min(columns, count)
     strip = int(np.ceil(lines * 0.17 * width))
     across, down = width + gap, height + strip + gap
-    canvas = np.full((-(-count // columns) * down - gap, columns * across - gap), 255, np.uint8)
+    canvas = (-(-count // columns) * down - gap, columns * across - gap, *rgb)
+    canvas = np.full(canvas, 255, np.uint8)
     corners = [(n % columns * across, n // columns * down) for n in range(count)]
     for image, (left, top) in zip(images, corners, strict=True):
         canvas[top : top + height, left : left + width] = image

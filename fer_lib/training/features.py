@@ -2,6 +2,7 @@
 
 from fer_lib.choices import lookup
 from fer_lib.data import exploration
+from fer_lib.data.faces import grey
 
 
 def pixel_features(images, *, components=128, seed=0):
@@ -29,7 +30,8 @@ def network_features(images, *, backbone="mobilenet_v2", weights="imagenet", ima
     classifier agrees with 52 % of FER-2013's labels, with the output alone with 45 %.
 
     Args:
-        images: `uint8` array of shape `(n, height, width)`.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`, which is
+            seen in grey.
         backbone: Key of `classifier.BACKBONES`.
         weights: As in `classifier.build_classifier`. Weights fitted to the labels under test would
             have learnt their errors by heart and find none.
@@ -46,6 +48,7 @@ def network_features(images, *, backbone="mobilenet_v2", weights="imagenet", ima
     from fer_lib.models import classifier
     from fer_lib.training import frozen
 
+    images = grey(images)
     size = images.shape[1:]
     model = classifier.build_classifier(
         backbone, weights=weights, unfreeze="top", image_size=image_size, face_size=size

@@ -238,12 +238,13 @@ def crop_faces(image, detections, size=48, *, margin=MARGIN, align=True):
     Args:
         image: The picture that `detect` was given.
         detections: List of `Detection`.
-        size: Height and width of a crop in pixels, or `(height, width)` of a square.
+        size: Height and width of a crop in pixels, or what a `Predictor` takes: `(height, width)`
+            of a square, or `(height, width, 3)` for RGB.
         margin: Share of the box's longer side by which the square is larger than it.
         align: Whether to turn by the eyes.
 
     Returns:
-        `uint8` array of shape `(n, size, size)`, grey 0 to 255.
+        `uint8` array of shape `(n, size, size)`, grey 0 to 255, or `(n, size, size, 3)`.
 
     Raises:
         ValueError: If the picture, size or margin do not fit.
@@ -251,15 +252,17 @@ def crop_faces(image, detections, size=48, *, margin=MARGIN, align=True):
     """
     cv2 = _opencv()
     image = _checked(image)
-    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    height, width, *rgb = (size, size) if isinstance(size, int | np.integer) else size
     if height != width or height < 1:
         raise ValueError(f"size must be that of a square of at least 1 pixel; got {size}.")
     if not margin > -1:
         raise ValueError(f"margin must be above -1 (0.1 is 10 % more than the box); got {margin}.")
-    crops = np.empty((len(detections), height, height), np.uint8)
+    if rgb and image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    crops = np.empty((len(detections), height, height, *rgb), np.uint8)
     for number, face in enumerate(detections):
         turn = _tilt(face) if align else 0.0
-        crops[number] = _square(cv2, image, face, height, margin, turn)
+        crops[number] = _square(cv2, image, face, height, margin, turn, not rgb)
     return crops
 
 
@@ -323,13 +326,13 @@ def _tilt(face):
     return math.atan2(down, across)
 
 
-def _square(cv2, image, face, size, margin, turn):
+def _square(cv2, image, face, size, margin, turn, grey):
     side = max(face.width, face.height, 1.0) * (1 + margin)
     (x, y), reach = face.centre, math.ceil(side) + 1
     # OpenCV maps pictures of at most 32,767 pixels a side; a turned square needs 0.71 sides.
     left, top = max(0, int(x) - reach), max(0, int(y) - reach)
     part = image[top : int(y) + reach + 1, left : int(x) + reach + 1]
-    if part.ndim == 3:
+    if grey and part.ndim == 3:
         part = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
     # Sampled about once per source pixel, then averaged: a large face must not lose lines.
     fold = max(1, round(side / size))

@@ -73,8 +73,8 @@ def add_faces(
     if warning:  # once, not for every photograph
         warnings.warn(warning, stacklevel=2)
     embed, least, notice = _embedding() if embed == "auto" else (embed, SIMILARITY, "")
-    size = train.images.shape[1]
-    rows, crops = [], [np.empty((0, size, size), np.uint8)]
+    size = train.images.shape[1:]
+    rows, crops = [], [np.empty((0, *size), np.uint8)]
     photographs, faults = _labelled(folder, drop)
     for photo, emotion in photographs:
         found, crop = _faces_of(folder, photo, emotion, train.label_set, detector, min_side, size)
@@ -227,7 +227,7 @@ def _of_folders(folder, labels):
 
 def _faces_of(folder, photo, emotion, label_set, detector, min_side, size):
     """Return the rows of a photograph, and the crops that its rows number from `crop` on."""
-    empty = np.empty((0, size, size), np.uint8)
+    empty = np.empty((0, *size), np.uint8)
     row = _row(photo, "no face was found", emotion or "")
     if emotion not in label_set:
         reason = f"{emotion} is no class of the data set" if emotion else emotions.DROPPED

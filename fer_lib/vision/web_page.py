@@ -33,14 +33,15 @@ def write_web_page(model, folder):
 
     Raises:
         FileNotFoundError: If there is no such model, or YuNet's file cannot be had.
-        ValueError: If the model does not take square faces.
+        ValueError: If the model does not take square grey faces.
         ImportError: If a package is missing; the message names it.
     """
     folder, predictor = Path(folder), load_predictor(model)
-    height, width = predictor.face_size
-    if height != width:
+    height, width, *rgb = predictor.face_size
+    if height != width or rgb:
         raise ValueError(
-            f"The page cuts out square faces; {predictor.path} takes {height}x{width}."
+            f"The page cuts out square grey faces; {predictor.path} takes {height}x{width}"
+            f"{' in colour' * bool(rgb)}."
         )
     detector = yunet.yunet_file() or yunet.fetch(yunet.YUNET, storage.fer_home() / "weights")
     network = folder / "classifier.onnx"

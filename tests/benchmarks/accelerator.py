@@ -206,16 +206,14 @@ def jobs(tiny):
     if tiny:
         small = {"dataset": "synthetic", "data_options": "train=64 validation=16 test=16"}
         return {"run: separable, 1 epoch": small | {"backbone": "separable", "epochs": 1}}
-    recipes = ROOT / "notebooks" / "recipes"
-    teacher = next(p for p in (recipes / "teacher.yaml", recipes / "resnet12_32px.yaml")
-                   if p.exists())  # fmt: skip
+    teacher = yaml.safe_load((ROOT / "notebooks" / "recipes" / "teacher.yaml").read_text())
     modes = {
         f"run: mobilenet_v2 {mode}, 96 px, 15 epochs": {
             "unfreeze": mode, "image_size": 96, "epochs": 15, "batch_size": 512,
         }
         for mode in ("all", "100", "top")
     }  # fmt: skip
-    found = {f"run: {teacher.stem}": yaml.safe_load(teacher.read_text())} | modes
+    found = {"run: teacher": teacher | {"weights": None}} | modes
     return {case: {"dataset": "fer2013", "weights": None} | words for case, words in found.items()}
 
 

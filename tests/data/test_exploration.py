@@ -102,7 +102,13 @@ def test_agreement_counts_pairs_and_keeps_the_undecided_apart():
     assert counts.tolist() == [[1, 0, 1], [0, 1, 1]]
 
 
-@pytest.mark.parametrize("method", exploration.EMBEDDINGS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(m, marks=pytest.mark.slow if m == "tsne" else ())
+        for m in exploration.EMBEDDINGS
+    ],
+)
 def test_a_map_separates_what_differs_and_repeats(method, rng):
     a, b = rng.integers(0, 256, (2, 12, 12))
     noise = rng.integers(-9, 10, (30, 12, 12))

@@ -171,3 +171,16 @@ def test_colour_faces_are_kept_and_have_the_grey_values_that_pillow_gives(rng):
     expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
     np.testing.assert_array_equal(grey(images), expected)
     assert grey(expected) is expected
+
+
+def test_faces_take_the_form_that_a_classifier_asks_for(rng):
+    coloured = faces(images=np.full((6, 8, 8, 3), (255, 0, 0), np.uint8))
+    assert (coloured.resized((8, 8)).images == 76).all()
+    assert coloured.resized((8, 8, 3)) is coloured
+    larger = coloured.resized((12, 10, 3)).images
+    assert coloured.resized((8, 8)).name == "some faces, as 8 x 8"
+    assert larger.shape == (6, 12, 10, 3) and (larger == (255, 0, 0)).all()
+    plain = faces(images=rng.integers(0, 256, (6, 8, 8), dtype=np.uint8))
+    three = plain.resized((8, 8, 3)).images
+    assert (three == plain.images[..., None]).all()
+    assert (plain.resized((4, 4)).labels == plain.labels).all()

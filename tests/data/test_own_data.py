@@ -41,6 +41,7 @@ def check(name, folder, faces):
         groups = [set(part.groups.tolist()) for part in loaded.values()]
         assert sum(map(len, groups)) == len(set.union(*groups)) == len(set(faces.groups.tolist()))
     text = catalogue.describe(path, loaded)
+    assert text.count("Read as ") == 1
     assert ("unknown" in text) == (loaded["train"].groups is None)
     for split, part in loaded.items():
         assert f"{split}: {part.name}, {len(part):,} faces" in text

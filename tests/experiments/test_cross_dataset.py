@@ -76,6 +76,19 @@ def test_there_is_a_row_for_each_model_and_data_set_and_order_does_not_matter():
     assert rows.test.tolist() == ["FER test", "CK+ test"] * 2
 
 
+def test_faces_are_brought_to_the_size_and_the_colours_that_a_model_takes():
+    class Large(Knows):
+        face_size = (64, 64, 3)
+
+        def predict(self, images):
+            assert images.shape[1:] == self.face_size
+            return super().predict(images[..., 0])
+
+    rows = table({"large": Large(FER7)})
+    assert rows.test.tolist() == ["FER test, as 64 x 64 x 3", "CK+ test, as 64 x 64 x 3"]
+    assert (rows.accuracy == 1).all()
+
+
 def test_what_either_side_lacks_is_left_out_and_counted():
     rows = table().set_index(["model", "dataset"])
     columns = ["n", "emotions", "left_out", "left_out_faces", "removed"]

@@ -46,6 +46,14 @@ def test_occlusion_finds_the_patch_that_informs():
     np.testing.assert_allclose(against, -maps, atol=1e-6)
 
 
+def test_colour_faces_have_maps_like_grey_ones():
+    images = np.full((1, 48, 48), 60, np.uint8)
+    images[:, 8:16, 24:32] = 250
+    coloured = np.repeat(images[..., None], 3, axis=3)
+    maps = explanations.occlusion_maps(lambda x: looks_at_a_patch(x[..., 0]), coloured)
+    np.testing.assert_allclose(maps, explanations.occlusion_maps(looks_at_a_patch, images))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(5, 20), st.integers(5, 20), st.integers(1, 5), st.integers(1, 5))
 def test_no_place_is_left_out_whatever_the_patches(height, width, patch, stride):

@@ -278,7 +278,13 @@ def test_the_model_says_where_it_started(tiny):
 
 @pytest.mark.parametrize(
     ("backbone", "options"),
-    [("mini_xception", {}), ("mobilenet", {"alpha": 0.25, "weights": None, "image_size": 32})],
+    [
+        ("mini_xception", {}),
+        pytest.param(
+            *("mobilenet", {"alpha": 0.25, "weights": None, "image_size": 32}),
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_faces_in_colour_of_another_size_go_through(backbone, options, images, tmp_path):
     keras.utils.set_random_seed(0)

@@ -239,6 +239,7 @@ def test_a_run_s_folder_is_its_model_and_one_without_says_so(tmp_path):
     assert find(run / "model.keras").origin == start.origin
 
 
+@pytest.mark.slow
 def test_a_network_cut_for_its_attention_starts_one_that_is_cut_too(tmp_path):
     options = {"alpha": 0.25, "image_size": 32, "attention": "se"}
     run = classifier.build_classifier("mobilenet", weights=None, **options)
@@ -281,14 +282,19 @@ def test_a_broken_file_in_fer_home_is_not_passed_over(fer_home, monkeypatch):
 
 
 def test_a_run_of_another_backbone_is_an_error_that_names_it(tmp_path):
-    classifier.build_classifier("mobilenet", alpha=0.25, weights=None).save(tmp_path / "run.keras")
+    classifier.build_classifier("cnn5x5", weights=None).save(tmp_path / "run.keras")
     with pytest.raises(ValueError, match=r"run\.keras does not hold weights of Tiny"):
         find(str(tmp_path / "run.keras"))
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(
-    "backbone, alpha", [("mobilenet", 0.25), ("mobilenet_v2", 0.35), ("mobilenet", 1.0)]
+    "backbone, alpha",
+    [
+        ("mobilenet", 0.25),
+        pytest.param("mobilenet_v2", 0.35, marks=pytest.mark.slow),
+        pytest.param("mobilenet", 1.0, marks=pytest.mark.slow),
+    ],
 )
 def test_real_imagenet_weights_load_from_fer_weights(shared, monkeypatch, backbone, alpha):
     monkeypatch.setenv("FER_WEIGHTS", str(shared / "weights"))

@@ -48,6 +48,14 @@ def texts(artists):
     return [artist.get_text() for artist in artists]
 
 
+def test_colour_faces_are_drawn_in_colour():
+    colour = np.stack([IMAGES, IMAGES // 2, 255 - IMAGES], axis=-1)
+    maps = plots.plot_maps(colour, MAPS).images[::2]
+    np.testing.assert_array_equal([face.get_array() for face in maps], colour)
+    mosaic = plots.plot_faces(colour, columns=5).images[0].get_array()
+    np.testing.assert_array_equal(mosaic[:6, :4], colour[0])
+
+
 def test_each_face_has_its_map_over_it():
     ax = plots.plot_maps(IMAGES, MAPS, columns=3)
     faces, maps = ax.images[::2], ax.images[1::2]

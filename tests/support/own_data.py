@@ -401,6 +401,10 @@ LAYOUTS = {
     "names of files without folders": Layout(
         tables("{s}.csv", ["image", "label"], lambda i, e, s, g: [Path(i).name, e])
     ),
+    "a table that is given itself": Layout(
+        tables("data.csv", ["image", "label", "split"], lambda i, e, s, g: [i, e, s]),
+        path="data.csv",
+    ),
     "one column per class": Layout(write_one_hot),
     "npz": Layout(write_npz, {"labels": "fer2013"}),
     "npy": Layout(write_npy, {"labels": "fer2013"}),

@@ -265,6 +265,13 @@ def test_colours_become_grey_as_the_eye_weighs_them():
     assert (crop_faces(image, [Detection(5, 5, 40, 40, 0.9)]) == 76).all()
 
 
+def test_faces_are_cut_in_colour_for_a_classifier_that_takes_it():
+    image, face = np.full((50, 50, 3), (200, 100, 0), np.uint8), Detection(5, 5, 40, 40, 0.9)
+    cut = crop_faces(image, [face], (16, 16, 3))
+    assert cut.shape == (1, 16, 16, 3) and (cut == (200, 100, 0)).all()
+    assert (crop_faces(image[..., 0], [face], (16, 16, 3)) == 200).all()
+
+
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"size": (48, 64)}, {"margin": -1}])
 def test_sizes_and_margins_that_do_not_fit_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):

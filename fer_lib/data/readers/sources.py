@@ -243,7 +243,10 @@ def _read_part(part, on_error, labels, size, colour):
     faces = cache.cached(part.path, parse, version=version, on_error=on_error)
     if reader is read_fer2013_csv or part.kind == "arrays":
         faces = _in_size(faces, size, colour)
-    return faces
+    form = "a table of pixels" if reader is read_fer2013_csv else _FORMS.get(part.kind)
+    if form is None or any(note.startswith("Read as ") for note in faces.notes):
+        return faces
+    return dataclasses.replace(faces, notes=(f"Read as {form}.", *faces.notes))
 
 
 def _is_zipped_csv(path):
@@ -255,22 +258,11 @@ def _is_zipped_csv(path):
 
 def _in_size(faces, size, colour):
     """Return faces of an array or table in the size and kind that was asked for."""
-    images = faces.images
-    if colour and images.ndim == 3:
-        images = np.repeat(images[..., None], 3, axis=3)
-    if images.shape[1:3] != (size, size):
-        from PIL import Image
-
-        bilinear = Image.Resampling.BILINEAR
-        images = np.stack(
-            [np.asarray(Image.fromarray(image).resize((size, size), bilinear)) for image in images]
-        )
-    if images is faces.images:
+    old, faces = faces.images.shape[1:3], faces.resized((size, size, 3) if colour else (size, size))
+    if old == (size, size):
         return faces
-    old = " x ".join(map(str, faces.images.shape[1:3]))
-    note = f"The source holds {old} pixels, resized to {size} x {size}."
-    notes = faces.notes if images.shape[1:3] == faces.images.shape[1:3] else (*faces.notes, note)
-    return dataclasses.replace(faces, images=images, notes=notes)
+    note = f"The source holds {old[0]} x {old[1]} pixels, resized to {size} x {size}."
+    return dataclasses.replace(faces, notes=(*faces.notes, note))
 
 
 def _read_tree(path, *, on_error, labels, size, colour):
@@ -311,6 +303,9 @@ def _read_archive(path, **options):
         # What is read from the temporary folder must be in memory before it goes.
         return dataclasses.replace(faces, images=np.array(faces.images), name=path.name)
 
+
+# What the readers read that do not look for a layout.
+_FORMS = {"table": "a table of pictures", "parquet": "Parquet", "arrays": "arrays"}
 
 _READERS = {
     "pixels": read_fer2013_csv,
