@@ -1,23 +1,43 @@
-"""Measure the peak memory of loading FER-2013 and starting to train at 96 px.
+"""Measure the peak memory of loading FER-2013 and starting to train at 96 px, or that of loads.
 
-python tests/benchmarks/memory.py [--full] [--json FILE]
+python tests/benchmarks/memory.py [--full] [--json FILE] [--load]
 
 Each way is a process of its own that reads a CSV file of random pixels and trains three steps of
 MobileNetV2, everything unfrozen; the number is its peak resident memory less what it had after
 importing TensorFlow and Keras. The plain notebook way keeps float64 RGB arrays at 96 px. Without
 `--full` the file has 6,000 rows instead of FER-2013's 35,887.
+
+`--load` looks instead whether memory and open files stay flat while there is much to do
+(`support/loads.py`), each load in a process of its own, and prints a table.
 """
 
+import concurrent.futures
+import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import timing
 from csv_parsing import write_csv
+
+from support import loads
+
+# What is measured: a load, how many of it with `--full` and without, and its options.
+LOADS = (
+    ("photographs", "photographs of 160×120", 20_000, 1000, {}),
+    ("video", "frames of a video of 160×120", 20_000, 2000, {}),
+    ("video", "frames (six hours), each 25th looked at", 540_000, 10_000, {"every": 25}),
+    ("page", "photographs on the page", 50, 20, {}),
+    ("sweep", "stub points of a sweep, two workers", 200, 20, {}),
+    ("slurm", "stub points on a private SLURM", 200, 20, {}),
+)
+HEAD = "| what | memory after a tenth, at half, at the end | peak | open files | time | CPU each |"
 
 START = """
 import sys
@@ -90,8 +110,34 @@ def peak(body, path):
     return float(done.stdout.split()[-1])
 
 
+def load(full):
+    """Measure the loads, print each as a row of a table, and return them as dicts."""
+    found, context = [], multiprocessing.get_context("spawn")
+    print(HEAD, "|---" * (HEAD.count("|") - 1) + "|", sep="\n", flush=True)
+    for name, what, many, few, options in LOADS:
+        count = many if full else few
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            concurrent.futures.ProcessPoolExecutor(1, context) as own,
+        ):
+            seen = own.submit(loads.measure, name, Path(folder), count, **options).result()
+        found.append({"what": what, "count": count} | seen)
+        memory = ", ".join(f"{mb:.0f}" for mb in seen["memory"].values())
+        files = ", ".join(map(str, seen["files"].values()))
+        cells = [f"{count:,} {what}", f"{memory} MB", f"{seen['peak']:.0f} MB", files]
+        cells += [f"{seen['seconds']:,.0f} s", f"{1e3 * seen['cpu'] / count:.3g} ms"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    return found
+
+
 def main():
-    arguments = timing.options(__doc__)
+    flag = {"action": "store_true", "help": "look whether memory and open files stay flat"}
+    arguments = timing.options(__doc__, load=flag)
+    if arguments.load:
+        rows = load(arguments.full)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+        return
     rows = 35_887 if arguments.full else 6_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fer2013.csv"
