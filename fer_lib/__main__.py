@@ -257,16 +257,16 @@ def publish(folders, to):
 @_overwrite
 @option("--annotated", metavar="DIR", help="Write the photos with boxes and names.")
 @_detector
-@option("--min-face", type=float, default=12, help="Height in pixels of the smallest face.")
-@option("--min-score", type=float, help="Lowest detection score of a face, 0.3 to 1 (0.6).")
-@option("--largest", is_flag=True, help="Only the largest face of each photo.")
-@option("--people", "same_people", is_flag=True, help="Number people through all photos.")
+@option("--min-face", type=float, default=12, help="Leave out faces smaller than this many pixels.")
+@option("--min-score", type=float, help="Leave out faces of a lower detection score, 0.3 to 1.")
+@option("--largest", is_flag=True, help="Take only the largest face of each photo.")
+@option("--people", "same_people", is_flag=True, help="Give each person one number in all photos.")
 @option("--search-size", type=int, help="Pixels a side of the search; 640 is quick.")
 def predict(paths, model, **options):
     """Name the expressions in photos.
 
-    PATH is a file, a folder, a glob in quotes or an address. Stopped work goes on where it was,
-    if there is a file for the table (--out).
+    PATH is a file, a folder, a glob in quotes or a web address. With --out, the same command goes
+    on where it was stopped.
     """
     from fer_lib.vision import face_table, photos
 
@@ -286,16 +286,17 @@ def predict(paths, model, **options):
 @option("--annotated", metavar="FILE", help="Write the video with boxes, names and its sound.")
 @option("--timeline", metavar="FILE", help="Write a figure of emotions over time.")
 @option("--elan", metavar="FILE", help="Write the episodes as text that ELAN imports.")
-@option("--from", "start", default="0", metavar="TIME", help="Begin there: 90, 1:30.")
-@option("--to", "end", metavar="TIME", help="Stop there; by default at the end.")
-@option("--baseline", metavar="SPAN", help="When people look neutral: 0-5s, or a file.")
-@option("--people", "same_people", is_flag=True, help="Number people through all videos.")
+@option("--from", "start", default="0", metavar="TIME", help="Begin at this time: 90, 1:30.")
+@option("--to", "end", metavar="TIME", help="Stop at this time; by default at the end.")
+@option("--baseline", metavar="SPAN", help="Where people look neutral: 0-5s, or another file.")
+@option("--people", "same_people", is_flag=True, help="Give each person one number in all videos.")
 @option("--every", type=int, default=1, help="Look at every n-th frame.")
 @_detector
 def video(sources, model, start, end, baseline, **options):
     """Follow the expressions of videos over time.
 
-    VIDEO is a file, an address or a folder; of several, each file goes into a folder.
+    VIDEO is a file, an address or a folder. Of several videos, --annotated, --timeline and --elan
+    name folders.
     """
     from fer_lib.vision import people, video
 
@@ -324,7 +325,7 @@ def webcam(model, camera, **options):
 @_model
 @option("--port", type=int, help="Port on this machine.")
 def page(model, **options):
-    """Serve a local web page: photos, webcam, video."""
+    """Serve a web page on this computer alone: photos, the camera, videos."""
     from fer_lib.vision import page
 
     page.serve(model, show=print, **options)

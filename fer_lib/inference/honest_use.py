@@ -9,7 +9,7 @@ MEANING = """\
 What is named here is the **apparent expression** of a face: the class of {labels} that the model
 finds most likely in the pixels. It is **not what a person feels**: expressions are posed, hidden,
 cultural and ambiguous, and people who named the faces of FER-2013 agreed with its labels in about
-two of three cases.
+two of three cases. A probability says how sure the model is, not how strong the expression is.
 """
 RESTRICTIONS = """\
 ### Where such use is restricted

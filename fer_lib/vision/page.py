@@ -23,6 +23,7 @@ from fer_lib.vision.webcam import draw
 
 HOST = "127.0.0.1"
 MAX_UPLOAD = 500_000_000  # bytes
+CAMERA_EVERY = 0.2  # seconds; gradio sends pictures whether or not the last one was answered
 _FOLDER = "fer_lib-page-"
 _BUTTONS = ["download", "fullscreen"]  # not "share", which sends pictures to another site
 # Words stay whole, and what is wide scrolls in its own box, on a phone too.
@@ -40,9 +41,10 @@ TOP = """\
 A label and its probability, not what a person feels. Everything stays on this computer.
 """
 PRIVACY = """\
-The page is served at {host} alone, to pages of its own only. Pictures, videos and tables are
-deleted when it ends; if it is killed, the next start deletes them. "Unsure" or a "?" marks answers
-with a probability under {unsure:.0%}, and pictures in which no face was found.
+Only this computer ({host}) can open the page, and no other web site can ask it. Pictures, videos
+and tables are deleted when the page ends, or, if it was killed, when it is started again. "Unsure"
+or a "?" marks answers with a probability under {unsure:.0%}, and small pictures that are taken
+whole because no face was found in them.
 """
 
 
@@ -202,12 +204,28 @@ def _camera_tab(gradio, predictor, detector):
         rows = recogniser.step(image, time.monotonic())
         return draw(image, rows, predictor.label_set), recogniser
 
+    # gradio's own choice is 1920 pixels across, and WebP, which take a slow computer's time.
+    size = {"width": {"ideal": 640}, "height": {"ideal": 480}}
+    options = gradio.WebcamOptions(constraints={"video": size})
     with gradio.Row():
-        camera = gradio.Image(label="Camera", sources=["webcam"], streaming=True, buttons=_BUTTONS)
-        shown = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS)
+        camera = gradio.Image(
+            label="Camera",
+            sources=["webcam"],
+            streaming=True,
+            webcam_options=options,
+            buttons=_BUTTONS,
+        )
+        shown = gradio.Image(label="Faces", interactive=False, buttons=_BUTTONS, format="jpeg")
     state = gradio.State(None)
     camera.stream(
-        look, [camera, state], [shown, state], stream_every=0.1, time_limit=3600, api_name=False
+        look,
+        [camera, state],
+        [shown, state],
+        stream_every=CAMERA_EVERY,
+        time_limit=3600,
+        concurrency_limit=None,  # else the camera of a second window waits for the first
+        show_progress="hidden",
+        api_name=False,
     )
 
 
@@ -323,6 +341,9 @@ def _own_folder():
 
 def _gradio():
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Its history keeps what was sent in the browser's storage after the page has ended, each camera
+    # picture too, for which it writes all of it anew until the browser no longer answers.
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "False")
     find = inspect.getfile
 
     def find_others(of):

@@ -127,6 +127,7 @@ def test_the_page_answers_looks_at_a_photo_and_a_video_and_keeps_nothing(tmp_pat
         kept = Path(page.os.environ["GRADIO_TEMP_DIR"])
         assert address.startswith("http://127.0.0.1:")
         assert not blocks.analytics_enabled and not blocks.share
+        assert not getattr(blocks, "run_history", False)
         with urllib.request.urlopen(address, timeout=20) as answer:
             text = answer.read().decode()
         assert "not what a person feels" in text and "2024/1689" in text
