@@ -4,6 +4,7 @@ All pairs are compared by a perceptual hash, in blocks of one matrix product eac
 is confirmed by its pixels.
 """
 
+import functools
 import hashlib
 import os
 import warnings
@@ -217,19 +218,25 @@ def _in_threads(function, items, label):
 
 def _hashes(images, y, x):
     """Return the even and the odd part of the hashes of images moved by `(y, x)` pixels."""
-    from scipy.fft import dctn
-
-    height, width = images.shape[1:]
+    down, across = (_lowest_cosines(*line) for line in zip(images.shape[1:], (y, x), strict=True))
     lowest = np.empty((len(images), _HASH_SIDE, _HASH_SIDE), np.float32)
     for start in range(0, len(images), _BLOCK):
-        padded = np.pad(images[start : start + _BLOCK], ((0, 0), (1, 1), (1, 1)), mode="edge")
-        moved = padded[:, 1 - y : 1 - y + height, 1 - x : 1 - x + width].astype(np.float32)
-        coefficients = dctn(moved, axes=(1, 2), norm="ortho")
-        lowest[start : start + _BLOCK] = coefficients[:, :_HASH_SIDE, :_HASH_SIDE]
+        block = images[start : start + _BLOCK].astype(np.float32)
+        lowest[start : start + _BLOCK] = down @ (block @ across.T)
     lowest[:, 0, 0] = 0
     lowest /= np.linalg.norm(lowest, axis=(1, 2), keepdims=True).clip(1e-6)
     parts = (lowest[:, :, 0::2], lowest[:, :, 1::2])
     return [part.reshape(len(images), _HASH_SIDE * _HASH_SIDE // 2) for part in parts]
+
+
+@functools.cache
+def _lowest_cosines(side, move):
+    """Return the weights of a line's pixels in its lowest cosine coefficients once it is moved."""
+    from scipy.fft import dct
+
+    whole = dct(np.eye(side), axis=0, norm="ortho")[:_HASH_SIDE]
+    places = np.clip(np.arange(side) - move, 0, side - 1)  # past the edge the edge is repeated
+    return (whole @ np.eye(side)[places]).astype(np.float32)
 
 
 def _correlations(images, pairs):

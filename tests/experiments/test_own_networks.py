@@ -8,6 +8,8 @@ from fer_lib.audit import chain_checks
 from fer_lib.experiments import runner, runs
 from fer_lib.experiments.experiment import Experiment, from_words
 from fer_lib.experiments.model_card import ship
+from fer_lib.inference import explanations
+from fer_lib.inference.predictor import load_predictor
 from support.own_networks import write_network
 
 
@@ -25,6 +27,8 @@ def test_a_run_of_an_own_network_has_all_that_a_run_has(finished, tiny_faces, tm
     answers = finished.model().predict(tiny_faces["test"].images, verbose=0)
     assert abs(answers - finished.predictions["probabilities"]).max() < 1e-5
     assert list(finished.history.stage) == ["all"]
+    explain = explanations.explainer("grad_cam", load_predictor(finished.folder))
+    assert explain(tiny_faces["test"].images[:2]).shape == (2, 48, 48)
     table = ship(finished, tmp_path, formats=("litert_float16",), data=tiny_faces)
     assert table["same_label"].min() > 0.9
     assert runs.runs_table(finished.folder.parent)["backbone"].str.contains("#").all()
