@@ -236,16 +236,19 @@ def _video_tab(gradio, predictor, detector):
         if path is None:
             return None, None, None, None
         folder = Path(tempfile.mkdtemp())
-        made = {"out": folder / "faces.csv", "annotated": folder / "marked.mp4"}
+        marked, file = folder / "marked.mp4", folder / "faces.csv"
         try:
-            table = predict_video(path, predictor, detector=detector, **made)
+            table = predict_video(path, predictor, detector=detector, annotated=marked)
         except (ValueError, OSError) as error:
             raise _refusal(gradio, str(error).replace(str(path), Path(path).name)) from None
+        # The page knows the file by another path than its user does.
+        table["source"] = Path(path).name
+        face_table.save_table(table, file)
         figure = plots.timeline_figure(*episodes.lanes(table))
         found = episodes.episodes(table, min_seconds=episodes.SHORTEST).round(2)
         first = ["emotion", "face", "onset", "offset"]
         shown = found[[*first, *(name for name in found if name not in (*first, "source"))]]
-        return figure, shown, str(made["annotated"]), str(made["out"])
+        return figure, shown, str(marked), str(file)
 
     with gradio.Row():
         video = gradio.File(label="Video", type="filepath", height=300)

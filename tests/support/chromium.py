@@ -45,17 +45,20 @@ def browser(folder, *flags):
         process.wait()
 
 
-def camera(path, image):
-    """Return the flag by which a browser's camera shows a picture over and over.
+def camera(path, *images, rate=10):
+    """Return the flag by which a browser's camera shows some pictures over and over.
 
     Args:
-        path: New file, ending in `.mjpeg`.
-        image: `uint8` array of shape `(height, width, 3)`, RGB.
+        path: New file, ending in `.y4m`.
+        *images: `uint8` arrays of one shape `(height, width, 3)`, RGB, with even sides.
+        rate: Pictures a second: without a graphics card each costs the browser much.
     """
     import cv2
 
-    _, frame = cv2.imencode(".jpg", image[..., ::-1])
-    path.write_bytes(frame.tobytes() * 30)
+    height, width = images[0].shape[:2]
+    frames = [cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).tobytes() for image in images]
+    head = f"YUV4MPEG2 W{width} H{height} F{rate}:1 Ip A1:1 C420jpeg\n"
+    path.write_bytes(head.encode() + b"".join(b"FRAME\n" + frame for frame in frames))
     return f"--use-file-for-fake-video-capture={path}"
 
 

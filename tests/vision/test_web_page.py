@@ -119,7 +119,7 @@ def folder(shared, tmp_path_factory):
 def tab(folder, shared, tmp_path_factory):
     """A browser in which the page was loaded once, and again when its server was gone."""
     image = pictures.read_photo(shared / "media" / "astronaut.png")[:384, :512]
-    camera = chromium.camera(tmp_path_factory.mktemp("camera") / "face.mjpeg", image)
+    camera = chromium.camera(tmp_path_factory.mktemp("camera") / "face.y4m", image)
     where = tmp_path_factory.mktemp("browser") / "profile"
     with chromium.browser(where, camera) as opened:
         with files_served(folder) as address:
