@@ -36,7 +36,8 @@ def new_axes(ax, title, size):
 
 def check_images(images):
     """Refuse an array that holds no faces, grey or RGB, to draw."""
-    if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or 0 in images.shape[:3]:
+    fits = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+    if images.dtype != np.uint8 or not fits or not images.size:
         raise ValueError(
             "images must be uint8 of shape (n, height, width) or (n, height, width, 3) with n > 0; "
             f"got {images.dtype} of shape {images.shape}."

@@ -273,10 +273,10 @@ def _pixels(frame):
     """Return a decoded picture as RGB, turned and mirrored as its file says."""
     # The fastest way to RGB; it differs from the slowest by two grey levels at most.
     image = frame.reformat(format="rgb24", interpolation="FAST_BILINEAR").to_ndarray()
-    for data in frame.side_data or ():
-        if data.type.name == "DISPLAYMATRIX":
-            image = _turned(image, np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]])
-    return image
+    matrix = (frame.side_data or {}).get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    return _turned(image, np.frombuffer(bytes(matrix), np.int32)[[0, 1, 3, 4]])
 
 
 def _turned(image, matrix):

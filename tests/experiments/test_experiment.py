@@ -1,8 +1,10 @@
 """experiment: what papermill may pass, what is refused, and which runs share a folder."""
 
 import dataclasses
+import inspect
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -169,10 +171,8 @@ def test_parameters_that_do_not_go_together_are_refused(parameters, message):
 
 
 def test_the_documented_parameters_are_the_fields():
-    arguments = Experiment.__doc__.split("Args:")[1].split("Raises:")[0]
-    documented = [
-        line.split(":")[0].strip() for line in arguments.splitlines() if line.startswith(" " * 8)
-    ]
+    arguments = inspect.getdoc(Experiment).split("Args:")[1].split("Raises:")[0]
+    documented = re.findall(r"^ {4}(\w+):", arguments, re.MULTILINE)
     assert [name for name in documented if name in FIELDS] == list(FIELDS)
 
 
