@@ -1,7 +1,6 @@
 """Videos written by PyAV: H.264 that plays everywhere, with the sound of the video they copy."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +152,7 @@ def write_frames(path, pictures, rate=25):
         ImportError: If PyAV is missing.
     """
     av = pyav()
-    with av.open(os.fspath(path), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         for number, picture in enumerate(pictures):
             if not number:

@@ -56,7 +56,7 @@ class Video:
 
     def __init__(self, source):
         av = pyav()
-        self.address = os.fspath(source)
+        self.address = str(os.fspath(source))  # PyAV takes no kind of text but this
         self.name = name_of(source)
         stream = is_address(source)
         if not stream:

@@ -269,3 +269,11 @@ def test_what_holds_no_picture_is_said(tmp_path):
         Video(tmp_path / "tone.mp4")
     with pytest.raises(ValueError, match="it is no file"):
         Video(tmp_path)
+
+
+def test_a_name_of_a_kind_of_text_is_a_path(tmp_path):
+    """Such as gradio's names of uploads."""
+    kind = type("Name", (str,), {})
+    write_clip(tmp_path / "clip.mp4", PICTURES)
+    found, _ = frames(kind(tmp_path / "clip.mp4"))
+    assert len(found) == len(PICTURES)
