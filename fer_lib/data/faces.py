@@ -64,16 +64,7 @@ class Faces:
 
     def _validate(self):
         images, labels, classes = self.images, self.labels, len(self.label_set)
-        shape = np.shape(images)
-        if (
-            not isinstance(images, np.ndarray)
-            or images.dtype != np.uint8
-            or (len(shape) != 3 and not (len(shape) == 4 and shape[3] == 3))
-        ):
-            raise ValueError(
-                "images must be uint8 of shape (n, height, width) or (n, height, width, 3); got "
-                f"{getattr(images, 'dtype', type(images))} of shape {shape}."
-            )
+        check_images(images)
         if labels.ndim == 1:
             if not np.issubdtype(labels.dtype, np.integer):
                 raise ValueError(f"labels must be integers; got {labels.dtype}.")
@@ -185,6 +176,20 @@ def _read_only(array):
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def check_images(images):
+    """Raise `ValueError` unless an array holds faces, grey or RGB."""
+    shape = np.shape(images)
+    if (
+        not isinstance(images, np.ndarray)
+        or images.dtype != np.uint8
+        or (len(shape) != 3 and not (len(shape) == 4 and shape[3] == 3))
+    ):
+        raise ValueError(
+            "images must be uint8 of shape (n, height, width) or (n, height, width, 3); got "
+            f"{getattr(images, 'dtype', type(images))} of shape {shape}."
+        )
 
 
 def grey(images):

@@ -7,6 +7,7 @@ import functools
 
 import numpy as np
 
+from fer_lib.data.faces import check_images
 from fer_lib.screen import progress
 
 
@@ -155,11 +156,7 @@ def explained_classes(answers, classes):
 def check_faces(images, classes):
     """Return the faces as an array, or say what does not fit."""
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
-        raise ValueError(
-            "images must be uint8 of shape (n, height, width) or (n, height, width, 3); "
-            f"got {images.dtype} of shape {images.shape}."
-        )
+    check_images(images)
     if classes is not None and len(classes) != len(images):
         raise ValueError(f"classes has {len(classes)} entries for {len(images)} images.")
     return images

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "inference": "exported files against model.predict",
     "photos": "a folder of small photographs against the usual script, where some are at hand",
     "video": "the faces of a video against the usual script, where photographs are at hand",
+    "many_runs": "the table of many runs",
     "peers": "inference with other projects' models, where they are at hand",
     "accelerator": "training steps and whole runs on this machine's device, against its limit",
     "whole_job": "a whole job against the plain notebook recipe",
