@@ -17,6 +17,7 @@ DATA_OPTIONS = (
     *("train", "validation", "test", "leave_out"),
 )
 MIXED_PRECISION = ("auto", "none", "bfloat16")
+DISTILL_ON = ("clean", "augmented")
 
 # In every run's name, also at their defaults. A parameter that came later is in it only where it
 # is not at its default, so that runs keep their names.
@@ -31,6 +32,7 @@ _READ_WITH = {
     "mixing_alpha": "mixing",
     "distill_weight": "distill_from",
     "distill_temperature": "distill_from",
+    "distill_on": "distill_from",
 }
 
 # What an own network says itself.
@@ -114,6 +116,9 @@ class Experiment:
             `predictor.load_predictor`; or `None`. Half of each target is theirs.
         distill_weight: Share of the teachers in the targets; 1 leaves the labels out.
         distill_temperature: Of the teachers' answers; above 1 makes them more even.
+        distill_on: `"clean"` asks the teachers once about each training face, `"augmented"` about
+            every mixed and augmented one (Beyer et al. 2022, arXiv:2106.05237), which takes their
+            time in every epoch.
         monitor: Key of `loop.MONITORS`: what chooses the epoch, on validation.
         patience: Epochs without a better one before the run ends, or `None`.
         mixed_precision: `"auto"` (bfloat16 where it is quicker, see
@@ -164,6 +169,7 @@ class Experiment:
     distill_from: str | None = None
     distill_weight: float = 0.5
     distill_temperature: float = 2.0
+    distill_on: str = "clean"
     # which epoch
     monitor: str = "val_macro_f1"
     patience: int | None = None
@@ -283,6 +289,7 @@ class Experiment:
         lookup((None, *loop.MIXING), self.mixing, "mixing")
         lookup(augmentation.AUGMENTATIONS, self.augmentation, "augmentation")
         lookup(MIXED_PRECISION, self.mixed_precision, "mixed_precision mode")
+        lookup(DISTILL_ON, self.distill_on, "distill_on")
         lookup(devices.MODES, self.distribute, "distribute mode")
         self._check_combinations(classifier.spec_of(self.backbone))
         return self

@@ -21,7 +21,13 @@ from fer_lib.experiments.values import RETIRED
 from fer_lib.inference.formats import in_float32
 from fer_lib.models import classifier, cost, own_network
 from fer_lib.models.weights import file_of, resolve_auto
-from fer_lib.training.teachers import ask_teachers, describe_teacher, find_teachers, load_teachers
+from fer_lib.training.teachers import (
+    ask_teachers,
+    asking,
+    describe_teacher,
+    find_teachers,
+    load_teachers,
+)
 
 if typing.TYPE_CHECKING:  # `help(fer_lib)` comes here, and must not wait for Keras
     import keras
@@ -263,14 +269,12 @@ def _fit(experiment, data, model, teachers, folder):
     """Train the model on the devices that are asked for and return the history."""
     from fer_lib.training import devices, loop, targets
 
-    aims = data["train"].targets
-    if teachers:
-        aims = targets.distill(
-            aims,
-            ask_teachers(teachers, data["train"]),
-            weight=experiment.distill_weight,
-            temperature=experiment.distill_temperature,
-        )
+    aims, teaching = data["train"].targets, None
+    how = {"weight": experiment.distill_weight, "temperature": experiment.distill_temperature}
+    if teachers and experiment.distill_on == "clean":
+        aims = targets.distill(aims, ask_teachers(teachers, data["train"]), **how)
+    elif teachers:
+        teaching = targets.Teaching(asking(teachers, data["train"]), **how)
     auxiliary = None
     if experiment.auxiliary:
         others = experiment.load_data(experiment.auxiliary)["train"]
@@ -279,7 +283,7 @@ def _fit(experiment, data, model, teachers, folder):
         # A model that was built outside of this block is on one device only.
         trained = model if count == 1 else build_model(experiment, data)
         own = {"stages": _stages(experiment, trained), "folder": folder}
-        own |= {"auxiliary": auxiliary, "parallel": count}
+        own |= {"auxiliary": auxiliary, "teaching": teaching, "parallel": count}
         history = loop.fit(
             trained,
             (data["train"].images, aims),

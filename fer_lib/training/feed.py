@@ -18,6 +18,7 @@ DEVICE_BUDGET = 8 * 2**30
 STEPS_PER_CALL = {"gpu": 16, "cached": 8}
 PREDICTED = 256  # faces per step of a prediction
 PORTION = 512 * 2**20  # bytes of faces or features that are put in an epoch's order at once
+TAUGHT = 16  # calls of the framework for which teachers are asked at once
 
 
 class Feed:
@@ -37,6 +38,8 @@ class Feed:
         mixing: Key of `mixing.MIXING`, or `None`. Mixed faces differ every epoch, so that nothing
             is cached.
         mixing_alpha: See `mixing.mix`.
+        teaching: `targets.Teaching`, or `None`. Teachers answer about the faces that the model
+            sees, mixed and augmented, so that nothing is cached.
         parallel: Number of devices that share each step; see `devices.data_parallel`. With
             several nothing is cached, and the data stays in memory.
         on_device: Whether the training data is kept on the device; by default where there is a
@@ -55,14 +58,16 @@ class Feed:
         seed,
         mixing=None,
         mixing_alpha=0.2,
+        teaching=None,
         parallel=1,
         on_device=None,
     ):
         self.seed, self.count, self.views = seed, len(images), 0
         self.mixing, self.mixing_alpha, self.parallel = mixing, mixing_alpha, parallel
+        self.teaching, self.augment = teaching, None
         self.rows, self.validation = images, validation_images
         self.trainer = keras.Model(model.input, model.output)  # so that `model` stays uncompiled
-        cached = cache != "none" and not mixing and parallel == 1
+        cached = cache != "none" and not (mixing or teaching) and parallel == 1
         split = frozen.split_at_frozen(model) if cached else None
         if split:
             prefix, suffix = split
@@ -84,9 +89,13 @@ class Feed:
             self.trainer = suffix
         elif augmentation != "none":
             augment = build_augmentation(augmentation, seed)
-            self.trainer = keras.Model(model.input, model(augment(model.input)))
+            if teaching:  # they and the model see the same face: it is made before the step
+                self.augment = augment
+            else:
+                self.trainer = keras.Model(model.input, model(augment(model.input)))
         self.evaluator = self.trainer  # augmentation is the identity outside training
         layers = [*model.layers, *self.trainer.layers]  # the suffix shares the model's layers
+        layers += [self.augment] if self.augment else []
         self.random = [layer for layer in layers if hasattr(layer, "seed_generator")]
         self.on_device = devices.on_gpu() and parallel == 1 if on_device is None else on_device
         self.on_device = self.on_device and self.rows.nbytes <= DEVICE_BUDGET
@@ -152,16 +161,20 @@ class Feed:
 
     def _portion(self, count, batch_size):
         """Return how many faces are put in order at once, a multiple of those of one call."""
-        if self.mixing or self.on_device:  # there are no rows to be put in order
+        if self.on_device or (self.mixing and not self.teaching):  # no rows to be put in order
             return count
         call = batch_size * self.trainer.steps_per_execution
+        if self.teaching:
+            return call * TAUGHT
         return call * max(1, PORTION // (call * self.rows[:1].nbytes))
 
     def _fit(self, rows, targets, weights, batch_size, on_steps):
         """Train on these rows or numbers of rows in this order; return means and their number."""
         steps = math.ceil(len(rows) / batch_size)  # Keras counts a last call as a whole one
-        if not (self.mixing or self.on_device):
+        if not (self.mixing or self.teaching or self.on_device):
             rows = self.rows[rows]
+        elif self.teaching and not self.on_device:
+            rows, targets = self._taught(rows, targets)
         logs = self.trainer.fit(
             **_in_batches(rows, targets, weights, batch_size, self.parallel),
             shuffle=False,
@@ -178,6 +191,7 @@ class Feed:
         """Return mixed faces, or the numbers of faces or features, and the rest in this order."""
         targets = targets[order]
         weights = None if weights is None else weights[order]
+        faces = None
         if self.mixing:
             # Before the first step and in NumPy: the same on every backend, and 0.4 s for
             # FER-2013's 28,709 faces on one core, where its epoch takes a minute.
@@ -189,14 +203,25 @@ class Feed:
                 alpha=self.mixing_alpha,
                 generator=generator,
             )
+        elif self.teaching:
+            faces = self.rows[order]
+        if faces is not None:
             if not self.on_device:
                 return faces, targets, weights
+            if self.teaching:
+                faces, targets = self._taught(faces, targets)
             self.table.rows.assign(faces)
             return np.arange(len(order), dtype="int32"), targets, weights
         places = order
         if self.views:  # one random view of each face
             places = generator.integers(self.views, size=len(order)) * self.count + order
         return places.astype("int32"), targets, weights
+
+    def _taught(self, faces, targets):
+        """Return augmented faces, and the targets with what the teachers answer about these."""
+        if self.augment:
+            faces = frozen.augmented(self.augment, faces)
+        return faces, self.teaching.mix(targets, faces)
 
     def predict(self):
         """Return the probabilities of the validation faces, `float32` `(n, classes)`."""

@@ -225,10 +225,20 @@ def compute_views(forward, images, features, *, augmentation, seed, progress=Non
     for number, view in enumerate(features, start=1):
         size = f"{features.nbytes / 1e9:.1f} GB {place}"
         label = progress and f"{progress}, view {number} of {len(features)}, {size}"
-        forward(images if layer is None else _augmented(layer, images), label, view)
+        forward(images if layer is None else augmented(layer, images), label, view)
 
 
-def _augmented(layer, images, batch_size=1024):
+def augmented(layer, images, batch_size=1024):
+    """Return a random view of each face, as training sees it.
+
+    Args:
+        layer: Layer of `build_augmentation`.
+        images: `uint8` array of shape `(n, height, width)` or `(n, height, width, 3)`.
+        batch_size: Faces per call of the layer.
+
+    Returns:
+        Array of the same shape and dtype.
+    """
     batches = range(0, len(images), batch_size)
     convert = keras.ops.convert_to_numpy
     seen = [convert(layer(images[i : i + batch_size], training=True)) for i in batches]

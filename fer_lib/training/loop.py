@@ -65,6 +65,7 @@ def fit(
     label_smoothing=0.0,
     class_weight=None,
     auxiliary=None,
+    teaching=None,
     augmentation="none",
     mixing=None,
     mixing_alpha=0.2,
@@ -94,6 +95,8 @@ def fit(
         class_weight: `None`, or `"balanced"` to weigh each class by the inverse of its frequency.
         auxiliary: Other targets of the training faces, `float32` `(n, k)`, rows summing to 1 or
             to 0 (unknown): a second output learns them beside the first. The model is without it.
+        teaching: `targets.Teaching`: teachers who answer about each mixed and augmented face, or
+            `None`.
         augmentation: Key of `AUGMENTATIONS`.
         mixing: Key of `mixing.MIXING`, or `None`. Faces are mixed before they are augmented, and
             `accuracy` is that on mixed ones.
@@ -153,6 +156,7 @@ def fit(
                 seed=seed,
                 mixing=mixing,
                 mixing_alpha=mixing_alpha,
+                teaching=teaching,
                 parallel=parallel,
             )
             bar.set_description(_COMPILING)

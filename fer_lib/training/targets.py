@@ -1,5 +1,8 @@
 """Targets: what a classifier is fitted to, and how much each face counts."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 import numpy as np
 
@@ -107,3 +110,34 @@ def distill(targets, probabilities, *, weight, temperature):
     """
     softened = calibration.apply_temperature(probabilities, temperature).astype(np.float32)
     return np.float32(1 - weight) * targets + np.float32(weight) * softened
+
+
+class Teaching(NamedTuple):
+    """Teachers who answer, in every epoch, about the very faces that the model sees.
+
+    Beyer et al. 2022, arXiv:2106.05237: a student learns most where both see the same picture,
+    mixed and augmented, and for long.
+
+    Args:
+        ask: Function from `uint8` faces to the teachers' mean answer, `(n, classes)`.
+        weight, temperature: See `distill`.
+    """
+
+    ask: Callable
+    weight: float
+    temperature: float
+
+    def mix(self, targets, faces):
+        """Return targets of these faces with the teachers' answers mixed in.
+
+        Args:
+            targets: `float32` `(n, k)`, their first columns the classes that teachers tell apart;
+                others stay.
+            faces: `uint8` `(n, height, width)` or `(n, height, width, 3)`.
+        """
+        answers = self.ask(faces)
+        classes = answers.shape[1]
+        first = distill(
+            targets[:, :classes], answers, weight=self.weight, temperature=self.temperature
+        )
+        return np.concatenate([first, targets[:, classes:]], axis=1)

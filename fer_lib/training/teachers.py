@@ -75,16 +75,38 @@ def ask_teachers(teachers, faces):
     Raises:
         ValueError: If a teacher knows other emotions, or takes faces of another size.
     """
-    return np.mean([_ask(teacher, faces) for teacher in teachers], axis=0, dtype=np.float32)
+    ask = asking(teachers, faces)
+    names = ", ".join(teacher.path.name for teacher in teachers)
+    starts = progress(range(0, len(faces), 1024), f"teachers {names}")
+    return np.concatenate([ask(faces.images[start : start + 1024]) for start in starts])
 
 
-def _ask(teacher, faces):
-    if set(teacher.label_set) != set(faces.label_set):
-        raise ValueError(
-            f"distill_from: {teacher.path} tells {', '.join(teacher.label_set)} apart, but the "
-            f"training faces are {', '.join(faces.label_set)}; use a teacher with their emotions."
-        )
-    columns = translate(faces.label_set, teacher.label_set)
-    starts = progress(range(0, len(faces), 1024), f"teacher {teacher.path.name}")
-    answers = [teacher.predict(faces.images[start : start + 1024]) for start in starts]
-    return np.concatenate(answers)[:, columns]
+def asking(teachers, faces):
+    """Return the function that asks the teachers about pictures of such faces.
+
+    Args:
+        teachers: List of `Predictor`.
+        faces: `Faces` whose emotions they must tell apart.
+
+    Returns:
+        Function from `uint8` pictures of the teachers' face size to their mean answer, `float32`
+        `(n, classes)`, columns in the order of `faces.label_set`.
+
+    Raises:
+        ValueError: If a teacher knows other emotions.
+    """
+    for teacher in teachers:
+        if set(teacher.label_set) != set(faces.label_set):
+            raise ValueError(
+                f"distill_from: {teacher.path} tells {', '.join(teacher.label_set)} apart, but the "
+                f"training faces are {', '.join(faces.label_set)}; use a teacher with their "
+                "emotions."
+            )
+    columns = [translate(faces.label_set, teacher.label_set) for teacher in teachers]
+
+    def ask(images):
+        answers = zip(teachers, columns, strict=True)
+        found = [teacher.predict(images)[:, order] for teacher, order in answers]
+        return np.mean(found, axis=0, dtype=np.float32)
+
+    return ask

@@ -233,6 +233,7 @@ OTHERS = {
     "mixing": "mixup",
     "distill_from": "teacher.tflite",
     "distill_weight": 0.1,
+    "distill_on": "augmented",
     "distribute": "none",
     "deterministic": True,
     "dataset": "synthetic",

@@ -294,6 +294,7 @@ RECIPES = {
     "schedule": "plateau",
     "ema": 0.5,
     "distill_weight": 0.3,
+    "distill_on": "augmented",
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from fer_lib.models import classifier
 from fer_lib.training import feed, mixing
+from fer_lib.training import targets as targets_of
 
 
 def fed(tiny, faces, *, unfreeze="all", on_device=None, epochs=2, **settings):
@@ -210,3 +211,57 @@ def test_predictions_for_several_devices_are_those_for_one(tiny, tiny_faces, mon
     faces = tiny_faces | {"validation": tiny_faces["validation"][:-1]}  # 139
     three = fed(tiny, faces, epochs=1, parallel=3, on_device=False)[2]
     np.testing.assert_allclose(three, one[:-1], atol=1e-5)
+
+
+# teachers
+
+
+class Asked:
+    """A teacher who remembers the faces it was asked about and always answers the first class."""
+
+    def __init__(self):
+        self.faces = []
+
+    def __call__(self, images):
+        self.faces.append(images)
+        return np.eye(7, dtype=np.float32)[np.zeros(len(images), int)]
+
+
+@pytest.mark.parametrize("mixing", [None, "mixup"])
+def test_teachers_answer_about_the_very_faces_that_the_model_sees(
+    tiny, tiny_faces, monkeypatch, mixing
+):
+    asked = Asked()
+    settings = {"augmentation": "strong", "mixing": mixing, "unfreeze": "top"}
+    teaching = targets_of.Teaching(asked, weight=0.25, temperature=1.0)
+    faces, targets, _ = fitted(tiny, tiny_faces, monkeypatch, teaching=teaching, **settings)
+    np.testing.assert_array_equal(np.concatenate(asked.faces), faces)
+    assert faces.dtype == np.uint8 and len(faces) == len(tiny_faces["train"])
+    labels = (targets - 0.25 * np.eye(7)[0]) / 0.75
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-5)
+    given = tiny_faces["train"].targets.sum(axis=0)
+    np.testing.assert_allclose(labels.sum(axis=0), given, rtol=0.2 if mixing else 1e-5)
+    # Other faces in the next epoch, the same ones in the same epoch.
+    again, other = Asked(), Asked()
+    fitted(tiny, tiny_faces, monkeypatch, teaching=teaching._replace(ask=again), **settings)
+    fitted(tiny, tiny_faces, monkeypatch, 1, teaching=teaching._replace(ask=other), **settings)
+    np.testing.assert_array_equal(again.faces[0], asked.faces[0])
+    assert (other.faces[0] != asked.faces[0]).any()
+
+
+def test_teachers_are_asked_in_portions_and_on_the_device_too(tiny, tiny_faces, monkeypatch):
+    monkeypatch.setattr(feed, "TAUGHT", 2)
+    in_memory, on_device = Asked(), Asked()
+    for asked, place in ((in_memory, False), (on_device, True)):
+        teaching = targets_of.Teaching(asked, weight=1.0, temperature=1.0)
+        settings = {"augmentation": "none", "on_device": place, "teaching": teaching}
+        _, _, answers, steps = fed(tiny, tiny_faces, epochs=1, **settings)
+        assert steps[-1] == 7 and np.isfinite(answers).all()
+    assert [len(faces) for faces in in_memory.faces] == [64, 64, 64, 18]
+    np.testing.assert_array_equal(np.concatenate(in_memory.faces), on_device.faces[0])
+
+
+def test_a_second_output_keeps_its_own_labels():
+    targets = np.float32([[0, 1, 0, 0.5, 0.5]])
+    teaching = targets_of.Teaching(lambda faces: np.float32([[1, 0, 0]]), 0.5, 1.0)
+    np.testing.assert_allclose(teaching.mix(targets, None), [[0.5, 0.5, 0, 0.5, 0.5]], atol=1e-4)

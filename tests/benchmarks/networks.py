@@ -1,0 +1,114 @@
+"""Score networks from a random start after equal minutes of training, and say what each costs.
+
+python tests/benchmarks/networks.py [--minutes 10] [--only NAMES] [--tiny] [--json FILE] [--csv FILE]
+
+Each learns FER-2013's labels and FER+'s votes at once, as in notebooks/recipes/one_hour.yaml, but
+at 48 px; the epochs are as many as fit into the minutes at the speed of some steps measured first.
+The score is that of its best epoch on validation faces: nobody looks at test faces here. The runs
+are kept in `--results`, so a run that was stopped goes on.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import accelerator
+import timing
+import yaml
+
+# What differs from the recipe: a separable network and MobileNetV2 learn with Adam, as their
+# authors and our other recipes have it.
+NETWORKS = {
+    "resnet12": {},
+    "resnet14": {},
+    "se_resnet": {},
+    "separable": {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0},
+    "mini_xception": {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0},
+    "mobilenet_v2": {"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.02},
+}
+COLUMNS = (
+    "network parameters multiply_adds seconds_an_epoch epochs minutes accuracy macro_f1 n".split()
+)
+
+
+def words(name, tiny, results):
+    """Return the experiment of a network, apart from its epochs."""
+    recipe = yaml.safe_load((ROOT / "notebooks" / "recipes" / "one_hour.yaml").read_text())
+    found = recipe | {"backbone": name, "image_size": 48} | NETWORKS[name]
+    if tiny:
+        small = {"dataset": "synthetic", "auxiliary": None, "batch_size": 8}
+        found |= small | {"data_options": "train=64 validation=16 test=16"}
+    return found | {"results_dir": str(results)}
+
+
+def seconds_an_epoch(found, faces, tiny):
+    """Return how long an epoch of so many faces takes, from some measured steps."""
+    import numpy as np
+
+    step = accelerator.Step(found["backbone"], "all", 48, "float32", found["batch_size"])
+    count = step.batch * (2 if tiny else 8)
+    made, _ = accelerator.fed(
+        step, np.zeros((count, 48, 48), np.uint8), (48, 48), found["augmentation"]
+    )
+    targets = np.eye(7, dtype="float32")[np.arange(count) % 7]
+    return accelerator.epoch_seconds(made, targets, step.batch, 3)[1] * faces / count
+
+
+def measure(name, minutes, tiny, results):
+    """Train a network for so many minutes and return its row."""
+    from fer_lib.experiments import runner
+    from fer_lib.experiments.experiment import Experiment
+    from fer_lib.models import cost
+
+    found = words(name, tiny, results)
+    data = Experiment(**found).load_data()
+    seconds = seconds_an_epoch(found, len(data["train"]), tiny)
+    epochs = 1 if tiny else max(1, round(60 * minutes / seconds))
+    run = runner.run(Experiment(**found | {"epochs": epochs}))
+    history = run.history
+    best = history.loc[history.val_macro_f1.idxmax()]
+    model = run.model()
+    return {
+        "network": name,
+        "parameters": model.count_params(),
+        "multiply_adds": cost.multiply_adds(model),
+        "seconds_an_epoch": round(float(history.seconds.median()), 1),
+        "epochs": epochs,
+        "minutes": round(float(history.seconds.sum()) / 60, 1),
+        "accuracy": float(best.val_accuracy),
+        "macro_f1": float(best.val_macro_f1),
+        "n": len(data["validation"]),
+    }
+
+
+def main():
+    """Measure the networks one after the other, and write every row at once."""
+    asked = timing.options(
+        __doc__,
+        minutes={"type": float, "default": 10, "help": "of training that each network gets"},
+        only={"default": ",".join(NETWORKS), "help": "their names, with commas"},
+        tiny={"action": "store_true", "help": "one epoch of few drawn faces, to see that it works"},
+        results={"type": Path, "default": Path("runs/networks"), "help": "folder of the runs"},
+        csv={"type": Path, "help": "write the table here"},
+    )
+    import pandas as pd
+
+    table, rows = [], []
+    for name in asked.only.split(","):
+        row = measure(name, asked.minutes, asked.tiny, asked.results)
+        told = "macro-F1 {macro_f1:.3f}; {parameters:,} parameters; {epochs} epochs of ".format(**row)
+        told += "{seconds_an_epoch:g} s, {minutes:g} minutes; n = {n:,}".format(**row)
+        table.append(row)
+        rows.append(timing.number(name, "validation", row["accuracy"], "accuracy", note=told))
+        print(f"{name}: accuracy {row['accuracy']:.3f}, {told}", flush=True)
+        if asked.csv:
+            pd.DataFrame(table, columns=COLUMNS).to_csv(asked.csv, index=False)
+    timing.finish(rows, asked)
+
+
+if __name__ == "__main__":
+    main()
