@@ -33,8 +33,13 @@ The wings behind this door, lowest first, each with a list of its own (`help(fer
 On the command line: `fer --help`.
 """
 
+import os
+
 import lazy_loader
 
 __version__ = "0.1.0"
+
+# Where a processor lacks AVX-512, TensorFlow leaves oneDNN out unless it is asked to use it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

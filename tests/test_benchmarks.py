@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -96,3 +98,16 @@ def test_the_device_s_benchmark_writes_each_row_at_once_and_goes_on_where_it_was
     assert path.with_suffix(".png").stat().st_size > 1000
     assert benchmark.main([*words, "--minutes", "0"]) == 0
     assert json.loads(path.read_text()) == rows
+
+
+@pytest.mark.slow
+def test_networks_are_scored_on_validation_after_equal_minutes(tmp_path):
+    words = ["--tiny", "--only", "separable", "--results", "runs", "--csv", "table.csv"]
+    command = [sys.executable, benchmark.FOLDER / "networks.py", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_csv(tmp_path / "table.csv").to_dict("records")
+    assert row["case"] == "separable" and row["n"] == 16 and row["epochs"] == 1
+    (run,) = (tmp_path / "runs").iterdir()
+    history = pd.read_csv(run / "history.csv")
+    assert row["accuracy"] == pytest.approx(history.val_accuracy[0])

@@ -47,6 +47,16 @@ def test_the_package_opens_at_once_and_shows_a_dozen_names_and_the_wings():
     assert set(names) == NAMES | WINGS
 
 
+@pytest.mark.parametrize("given", [None, "0"])
+def test_tensorflow_is_asked_for_onednn_unless_the_user_says_no(given, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given)
+    code = "import fer_lib, os; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (given or "1")
+
+
 def test_help_is_there_without_waiting_for_keras():
     code = (
         "import pydoc, sys, time; start = time.process_time(); import fer_lib\n"

@@ -1,10 +1,11 @@
 """Score networks from a random start after equal minutes of training, and say what each costs.
 
-python tests/benchmarks/networks.py [--minutes 10] [--only NAMES] [--tiny] [--json FILE] [--csv FILE]
+python tests/benchmarks/networks.py [--minutes 10] [--only CASES] [--tiny] [--csv FILE]
 
-Each learns FER-2013's labels and FER+'s votes at once, as in notebooks/recipes/one_hour.yaml, but
-at 48 px; the epochs are as many as fit into the minutes at the speed of some steps measured first.
-The score is that of its best epoch on validation faces: nobody looks at test faces here. The runs
+Each learns FER-2013's labels and FER+'s votes by two outputs, as in
+notebooks/recipes/one_hour.yaml, but at 48 px; the last two cases learn by one output, and without
+votes. The epochs are as many as fit into the minutes, at the speed of some steps measured first.
+The score is that of the best epoch on validation faces: nobody looks at test faces here. The runs
 are kept in `--results`, so a run that was stopped goes on.
 """
 
@@ -20,25 +21,28 @@ import accelerator
 import timing
 import yaml
 
-# What differs from the recipe: a separable network and MobileNetV2 learn with Adam, as their
-# authors and our other recipes have it.
-NETWORKS = {
+# What differs from the recipe: networks of depthwise convolutions learn with Adam, as their
+# authors and our other recipes have it, and the last two learn from fewer labels.
+_ADAM = {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0}
+CASES = {
     "resnet12": {},
-    "resnet14": {},
-    "se_resnet": {},
-    "separable": {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0},
-    "mini_xception": {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 0},
-    "mobilenet_v2": {"optimizer": "adamw", "learning_rate": 0.002, "weight_decay": 0.02},
+    "resnet14": {"backbone": "resnet14"},
+    "se_resnet": {"backbone": "se_resnet"},
+    "separable": {"backbone": "separable"} | _ADAM,
+    "mini_xception": {"backbone": "mini_xception"} | _ADAM,
+    "mobilenet_v2": {"backbone": "mobilenet_v2", "optimizer": "adamw", "learning_rate": 0.002},
+    "resnet12, one output": {"auxiliary": None},
+    "resnet12, labels alone": {"auxiliary": None, "dataset": "fer2013"},
 }
 COLUMNS = (
-    "network parameters multiply_adds seconds_an_epoch epochs minutes accuracy macro_f1 n".split()
+    "case parameters multiply_adds seconds_an_epoch epochs minutes accuracy macro_f1 n".split()
 )
 
 
-def words(name, tiny, results):
-    """Return the experiment of a network, apart from its epochs."""
+def words(case, tiny, results):
+    """Return the experiment of a case, apart from its epochs."""
     recipe = yaml.safe_load((ROOT / "notebooks" / "recipes" / "one_hour.yaml").read_text())
-    found = recipe | {"backbone": name, "image_size": 48} | NETWORKS[name]
+    found = recipe | {"image_size": 48} | CASES[case]
     if tiny:
         small = {"dataset": "synthetic", "auxiliary": None, "batch_size": 8}
         found |= small | {"data_options": "train=64 validation=16 test=16"}
@@ -58,13 +62,13 @@ def seconds_an_epoch(found, faces, tiny):
     return accelerator.epoch_seconds(made, targets, step.batch, 3)[1] * faces / count
 
 
-def measure(name, minutes, tiny, results):
+def measure(case, minutes, tiny, results):
     """Train a network for so many minutes and return its row."""
     from fer_lib.experiments import runner
     from fer_lib.experiments.experiment import Experiment
     from fer_lib.models import cost
 
-    found = words(name, tiny, results)
+    found = words(case, tiny, results)
     data = Experiment(**found).load_data()
     seconds = seconds_an_epoch(found, len(data["train"]), tiny)
     epochs = 1 if tiny else max(1, round(60 * minutes / seconds))
@@ -73,7 +77,7 @@ def measure(name, minutes, tiny, results):
     best = history.loc[history.val_macro_f1.idxmax()]
     model = run.model()
     return {
-        "network": name,
+        "case": case,
         "parameters": model.count_params(),
         "multiply_adds": cost.multiply_adds(model),
         "seconds_an_epoch": round(float(history.seconds.median()), 1),
@@ -90,7 +94,7 @@ def main():
     asked = timing.options(
         __doc__,
         minutes={"type": float, "default": 10, "help": "of training that each network gets"},
-        only={"default": ",".join(NETWORKS), "help": "their names, with commas"},
+        only={"default": ";".join(CASES), "help": "cases, with semicolons"},
         tiny={"action": "store_true", "help": "one epoch of few drawn faces, to see that it works"},
         results={"type": Path, "default": Path("runs/networks"), "help": "folder of the runs"},
         csv={"type": Path, "help": "write the table here"},
@@ -98,13 +102,15 @@ def main():
     import pandas as pd
 
     table, rows = [], []
-    for name in asked.only.split(","):
-        row = measure(name, asked.minutes, asked.tiny, asked.results)
-        told = "macro-F1 {macro_f1:.3f}; {parameters:,} parameters; {epochs} epochs of ".format(**row)
+    for case in asked.only.split(";"):
+        row = measure(case, asked.minutes, asked.tiny, asked.results)
+        told = "macro-F1 {macro_f1:.3f}; {parameters:,} parameters; {epochs} epochs of ".format(
+            **row
+        )
         told += "{seconds_an_epoch:g} s, {minutes:g} minutes; n = {n:,}".format(**row)
         table.append(row)
-        rows.append(timing.number(name, "validation", row["accuracy"], "accuracy", note=told))
-        print(f"{name}: accuracy {row['accuracy']:.3f}, {told}", flush=True)
+        rows.append(timing.number(case, "validation", row["accuracy"], "accuracy", note=told))
+        print(f"{case}: accuracy {row['accuracy']:.3f}, {told}", flush=True)
         if asked.csv:
             pd.DataFrame(table, columns=COLUMNS).to_csv(asked.csv, index=False)
     timing.finish(rows, asked)
