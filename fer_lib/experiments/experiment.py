@@ -38,28 +38,6 @@ _READ_WITH = {
 # What an own network says itself.
 _NOT_OF_OWN = ("alpha", "unfreeze", "batch_norm", "attention", "mixed_precision")
 
-_RANGES = {
-    "train_fraction": (0.001, 1),
-    "folds": (0, 100),
-    "fold": (0, 100),
-    "alpha": (0.05, 4),
-    "image_size": (32, 1024),
-    "dropout": (0, 0.95),
-    "epochs": (1, 10_000),
-    "head_epochs": (0, 10_000),
-    "batch_size": (1, 65536),
-    "learning_rate": (0, 10),
-    "weight_decay": (0, 10),
-    "ema": (0, 0.99999),
-    "label_smoothing": (0, 0.95),
-    "mixing_alpha": (0.01, 100),
-    "distill_weight": (0, 1),
-    "distill_temperature": (0.1, 100),
-    "patience": (1, 10_000),
-    "seed": (0, 2**31 - 1),
-    "split_seed": (0, 2**31 - 1),
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -183,12 +161,8 @@ class Experiment:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = values.coerce(field.name, getattr(self, field.name), field.type)
+            values.check_range(field.name, value)
             object.__setattr__(self, field.name, value)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} must lie in [{low}, {high}]; got {value}.")
-
         if self.folds == 1 or not bool(self.folds) <= self.fold <= self.folds:
             raise ValueError(
                 f"fold counts the folds from 1 to folds, which is 2 or more; got fold={self.fold} "

@@ -20,6 +20,28 @@ RETIRED = {
     "device": "auto",
 }
 
+RANGES = {
+    "train_fraction": (0.001, 1),
+    "folds": (0, 100),
+    "fold": (0, 100),
+    "alpha": (0.05, 4),
+    "image_size": (32, 1024),
+    "dropout": (0, 0.95),
+    "epochs": (1, 10_000),
+    "head_epochs": (0, 10_000),
+    "batch_size": (1, 65536),
+    "learning_rate": (0, 10),
+    "weight_decay": (0, 10),
+    "ema": (0, 0.99999),
+    "label_smoothing": (0, 0.95),
+    "mixing_alpha": (0.01, 100),
+    "distill_weight": (0, 1),
+    "distill_temperature": (0.1, 100),
+    "patience": (1, 10_000),
+    "seed": (0, 2**31 - 1),
+    "split_seed": (0, 2**31 - 1),
+}
+
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -96,6 +118,19 @@ def coerce(name, value, kind):
     except (TypeError, ValueError, OverflowError):
         also = " or None" if optional else ""
         raise ValueError(f"{name} must be {_KINDS[kind]}{also}; got {value!r:.200}.") from None
+
+
+def check_range(name, value):
+    """Refuse a number out of its parameter's range.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if value is None or name not in RANGES:
+        return
+    low, high = RANGES[name]
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie in [{low}, {high}]; got {value}.")
 
 
 def _truth(value):

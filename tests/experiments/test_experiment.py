@@ -110,7 +110,7 @@ def test_a_value_out_of_range_is_refused_with_its_range(name, given):
 
 
 def test_every_number_has_a_range():
-    assert set(NUMBERS) == set(experiment._RANGES)
+    assert set(NUMBERS) == set(experiment.values.RANGES)
 
 
 @pytest.mark.parametrize(
