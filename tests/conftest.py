@@ -12,6 +12,8 @@ import pytest
 from support.places import ROOT, SHARED
 
 matplotlib.use("Agg")
+# As `import fer_lib` does: a process that imports Keras first must compute the same bits.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # A grammar that jsonschema takes if it is there, and that no notebook needs: 2.4 s for each import.
 sys.modules.setdefault("rfc3987_syntax", None)
 
