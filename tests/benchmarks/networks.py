@@ -5,10 +5,11 @@ python tests/benchmarks/networks.py [--minutes 10] [--only CASES] [--tiny] [--cs
 Each learns FER-2013's labels and FER+'s votes by two outputs, as in
 notebooks/recipes/one_hour.yaml, but at 48 px; the last two cases learn by one output, and without
 votes. The epochs are as many as fit into the minutes, at the speed of some steps measured first.
-The score is that of the best epoch on validation faces: nobody looks at test faces here. The runs
-are kept in `--results`, so a run that was stopped goes on.
+The score is that of the best epoch on validation faces; test scores are not shown. The runs are
+kept in `--results`: a case that was begun there goes on, with as many epochs as it began with.
 """
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ sys.path.insert(0, str(ROOT))
 import accelerator
 import timing
 import yaml
+
+from fer_lib import storage
+from fer_lib.choices import lookup
 
 # What differs from the recipe: networks of depthwise convolutions learn with Adam, as their
 # authors and our other recipes have it, and the last two learn from fewer labels.
@@ -42,24 +46,35 @@ COLUMNS = (
 def words(case, tiny, results):
     """Return the experiment of a case, apart from its epochs."""
     recipe = yaml.safe_load((ROOT / "notebooks" / "recipes" / "one_hour.yaml").read_text())
-    found = recipe | {"image_size": 48} | CASES[case]
+    found = recipe | {"image_size": 48} | lookup(CASES, case, "case")
     if tiny:
         small = {"dataset": "synthetic", "auxiliary": None, "batch_size": 8}
         found |= small | {"data_options": "train=64 validation=16 test=16"}
     return found | {"results_dir": str(results)}
 
 
-def seconds_an_epoch(found, faces, tiny):
+def seconds_an_epoch(found, faces):
     """Return how long an epoch of so many faces takes, from some measured steps."""
     import numpy as np
 
     step = accelerator.Step(found["backbone"], "all", 48, "float32", found["batch_size"])
-    count = step.batch * (2 if tiny else 8)
+    count = step.batch * 8
     made, _ = accelerator.fed(
         step, np.zeros((count, 48, 48), np.uint8), (48, 48), found["augmentation"]
     )
     targets = np.eye(7, dtype="float32")[np.arange(count) % 7]
     return accelerator.epoch_seconds(made, targets, step.batch, 3)[1] * faces / count
+
+
+def begun(wanted):
+    """Return the epochs with which an experiment was begun, or `None`."""
+    from fer_lib.experiments.experiment import from_record
+
+    for path in Path(wanted.results_dir).glob("*/experiment.json"):
+        found = from_record(storage.read_json(path))
+        if dataclasses.replace(wanted, epochs=found.epochs) == found:
+            return found.epochs
+    return None
 
 
 def measure(case, minutes, tiny, results):
@@ -70,8 +85,10 @@ def measure(case, minutes, tiny, results):
 
     found = words(case, tiny, results)
     data = Experiment(**found).load_data()
-    seconds = seconds_an_epoch(found, len(data["train"]), tiny)
-    epochs = 1 if tiny else max(1, round(60 * minutes / seconds))
+    epochs = 1 if tiny else begun(Experiment(**found))
+    if epochs is None:
+        seconds = seconds_an_epoch(found, len(data["train"]))
+        epochs = max(1, round(60 * minutes / seconds))
     run = runner.run(Experiment(**found | {"epochs": epochs}))
     history = run.history
     best = history.loc[history.val_macro_f1.idxmax()]
