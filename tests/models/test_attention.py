@@ -34,7 +34,8 @@ def built(request):
 @pytest.mark.slow
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     finding = model_checks.batch_dependence(built, images)
-    assert finding.status == "pass" and finding.figures["largest difference alone"] < 1e-5
+    # oneDNN sums each size of a batch in its own order.
+    assert finding.status == "pass" and finding.figures["largest difference alone"] < 1e-4
     assert answers(built, images).std(axis=0).max() > 1e-4
 
 

@@ -65,8 +65,10 @@ def test_raw_uint8_faces_become_probabilities(built, images):
 @pytest.mark.slow
 def test_a_face_is_judged_alone_whatever_batch_it_comes_in(built, images):
     finding = model_checks.batch_dependence(built, images)
-    assert finding.figures["largest difference alone"] < 1e-5
-    assert finding.figures["largest difference in another order"] < 1e-5
+    assert finding.status == "pass"
+    # oneDNN sums each size of a batch in its own order.
+    assert finding.figures["largest difference alone"] < 1e-4
+    assert finding.figures["largest difference in another order"] < 1e-4
 
 
 def test_the_first_convolution_sees_the_faces_with_their_contrast(built, images):

@@ -70,7 +70,7 @@ def test_prefix_and_suffix_together_are_the_model(tiny, images, unfreeze, option
     model = classifier(tiny, unfreeze, **options)
     prefix, suffix = frozen.split_at_frozen(model)
     whole = model.predict(images, verbose=0)
-    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-6)
+    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_the_real_networks_are_whole_again_after_the_cut(images, backbone, alpha
     model = classifier(backbone, "100", alpha=alpha)
     prefix, suffix = frozen.split_at_frozen(model)
     whole = model.predict(images, verbose=0)
-    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-6)
+    np.testing.assert_allclose(composed(prefix, suffix, images), whole, atol=1e-5)
 
 
 def test_prefix_and_suffix_share_the_model_s_layers(tiny):
@@ -98,7 +98,7 @@ def test_features_do_not_depend_on_the_batch_size(tiny, images):
     large = frozen.compute_features(prefix, images)
     small = frozen.compute_features(prefix, images, batch_size=8)  # 20 = 8 + 8 + 4
     assert large.shape == (20, 12, 12, 16) and large.dtype == np.float32
-    np.testing.assert_allclose(small, large, atol=1e-6)
+    np.testing.assert_allclose(small, large, atol=1e-5)
     assert frozen.feature_bytes(prefix, 20) == large.nbytes
 
 
@@ -113,7 +113,7 @@ def test_views_are_seeded_augmentations_of_the_same_faces(tiny, images):
     layer = build_augmentation("flip", 0)
     flipped = keras.ops.convert_to_numpy(layer(images, training=True))
     expected = frozen.compute_features(prefix, flipped)
-    np.testing.assert_allclose(views[0][0], expected, atol=1e-6)
+    np.testing.assert_allclose(views[0][0], expected, atol=1e-5)
 
 
 def test_without_augmentation_the_one_view_is_the_face(tiny, images):
