@@ -234,7 +234,8 @@ def _training_images(model, source, loaded):
 
 def _reads_plainly(experiment):
     """Return whether an experiment takes its data set as it is."""
-    names = ("classes", "data_options", "train_fraction", "folds", "split_seed")
+    names = ("classes", "data_options", "train_fraction", "validation_fraction")
+    names += ("folds", "split_seed")
     return all(getattr(experiment, name) == getattr(Experiment, name) for name in names)
 
 

@@ -54,6 +54,8 @@ class Experiment:
         data_options: More of `load_dataset`'s options, as name=value with spaces between, such as
             `"labels=rafdb drop=contempt,neutral size=96 on_error=skip"`; or `None`.
         train_fraction: Share of the training faces that is trained on, drawn by `split_seed`.
+        validation_fraction: Share of the validation faces that stays validation; the others are
+            trained on, too. For a last run, when a run with all of them has chosen the rest.
         folds: Into how many folds all faces are split, by subjects or sequences where they are
             known, instead of the data set's own splits; 0 for these.
         fold: Which of the folds is the test set, from 1. A sweep over all of them is
@@ -117,6 +119,7 @@ class Experiment:
     classes: str | None = None
     data_options: str | None = None
     train_fraction: float = 1.0
+    validation_fraction: float = 1.0
     folds: int = 0
     fold: int = 0
     split_seed: int = 0
@@ -237,6 +240,8 @@ class Experiment:
         loaded = catalogue.load_dataset(self.dataset, **options)
         if self.folds:
             loaded = given.in_fold(loaded, self.folds, self.fold, seed=self.split_seed)
+        if self.validation_fraction < 1:
+            loaded = given.with_validation(loaded, self.validation_fraction, seed=self.split_seed)
         if self.train_fraction < 1:
             loaded = given.with_fraction(loaded, self.train_fraction, seed=self.split_seed)
         return loaded

@@ -98,10 +98,7 @@ def in_fold(data, folds, fold, *, seed=0):
         ValueError: If there are fewer subjects than folds; see `splits.kfold`.
     """
     name = name_of(data).removeprefix(f"{GIVEN}: ")
-    faces = combine.whole_set(data, name)
-    if len(set(faces.ids.tolist())) < len(faces):  # each split counts from 0
-        ids = [f"{split} {number}" for split, part in data.items() for number in part.ids]
-        faces = dataclasses.replace(faces, ids=np.array(ids))
+    faces = combine.whole_set(_own_ids(data), name)
     how = {"near_duplicates": faces.groups is None, "seed": seed}
     pairs = splits.kfold(faces, folds, **how)
     rest, test = next(pair for number, pair in enumerate(pairs, start=1) if number == fold)
@@ -125,6 +122,41 @@ def with_fraction(data, fraction, *, seed=0):
     part = splits.holdout(train, fraction, seed=seed)[1]
     part = dataclasses.replace(part, name=f"{100 * fraction:g} % of {train.name}")
     return Splits(data | {"train": part})
+
+
+def with_validation(data, fraction, *, seed=0):
+    """Return a data set with a share of its validation faces; the others go to train.
+
+    Args:
+        data: Dict of `Faces`.
+        fraction: The share that stays, between 0 and 1. No nearly identical picture stands in
+            both.
+        seed: Of the draw.
+
+    Returns:
+        Dict of `Faces`, train's labels `float32` `(n, classes)` if they were.
+    """
+    train, validation = data["train"], data["validation"]
+    rest, part = splits.holdout(
+        validation, fraction, near_duplicates=validation.groups is None, seed=seed
+    )
+    if train.labels.ndim == 2:
+        rest = dataclasses.replace(rest, labels=rest.targets)
+    more = combine.whole_set(_own_ids({"train": train, "validation": rest}), train.name)
+    more = dataclasses.replace(more, name=f"{train.name}, and {len(rest):,} more")
+    part = dataclasses.replace(part, name=f"{100 * fraction:g} % of {validation.name}")
+    return Splits(data | {"train": more, "validation": part})
+
+
+def _own_ids(data):
+    """Return faces whose ids tell them apart where each split counts its own from 0."""
+    ids = np.concatenate([part.ids for part in data.values()])
+    if len(set(ids.tolist())) == len(ids):
+        return data
+    return {
+        split: dataclasses.replace(part, ids=np.array([f"{split} {face}" for face in part.ids]))
+        for split, part in data.items()
+    }
 
 
 def name_of(data):

@@ -22,6 +22,7 @@ RETIRED = {
 
 RANGES = {
     "train_fraction": (0.001, 1),
+    "validation_fraction": (0.01, 1),
     "folds": (0, 100),
     "fold": (0, 100),
     "alpha": (0.05, 4),

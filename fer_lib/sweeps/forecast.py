@@ -9,7 +9,8 @@ from fer_lib.experiments.run_files import run_folders
 
 # Runs that agree in these take about the same time for a step and an epoch.
 ALIKE = (
-    *("dataset", "train_fraction", "folds", "backbone", "alpha", "unfreeze", "image_size"),
+    *("dataset", "train_fraction", "validation_fraction", "folds"),
+    *("backbone", "alpha", "unfreeze", "image_size"),
     *("batch_size", "augmentation", "mixing"),
 )
 

@@ -227,6 +227,7 @@ OTHERS = {
     "classes": "boredom,pain",
     "data_options": "size=96",
     "train_fraction": 0.5,
+    "validation_fraction": 0.2,
     "auxiliary": "ferplus_soft",
     "attention": "se",
     "ema": 0.99,
@@ -315,6 +316,8 @@ def test_folds_and_fractions_are_of_the_data_that_is_loaded():
     data = this.load_data()
     assert sum(map(len, data.values())) < 210 and 60 < len(data["test"]) < 80
     assert data["train"].name.startswith("50 % of synthetic faces (not FER-2013), fold 2 of 3")
+    more = dataclasses.replace(this, train_fraction=1, validation_fraction=0.5).load_data()
+    assert sum(map(len, more.values())) == 210 and len(more["train"]) > 2 * len(data["train"])
 
 
 def test_where_the_results_go_is_not_in_the_name():

@@ -97,3 +97,20 @@ def test_a_fraction_is_of_train_alone_and_of_each_class(tiny_faces):
     assert all(abs(counts[name] - 0.2 * n) <= 1.5 for name, n in whole.items())
     other = given.with_fraction(tiny_faces, 0.2, seed=1)
     assert set(other["train"].ids) != set(parts["train"].ids)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_what_is_no_validation_face_any_more_is_trained_on(tiny_faces, soft):
+    train, validation = tiny_faces["train"], tiny_faces["validation"]
+    if soft:
+        train = dataclasses.replace(train, labels=0.9 * train.targets + 0.1 / 7)
+    parts = given.with_validation(tiny_faces | {"train": train}, 0.3)
+    more, part = parts["train"], parts["validation"]
+    assert parts["test"] is tiny_faces["test"] and 0 < len(part) < len(validation) / 2
+    assert len(more) + len(part) == len(train) + len(validation)
+    np.testing.assert_array_equal(more.targets[: len(train)], train.targets)
+    images = [image.tobytes() for image in (*more.images[len(train) :], *part.images)]
+    assert sorted(images) == sorted(image.tobytes() for image in validation.images)
+    assert len(set(more.ids.tolist())) == len(more)
+    assert more.name == f"{train.name}, and {len(validation) - len(part):,} more"
+    assert part.name == f"30 % of {validation.name}"
