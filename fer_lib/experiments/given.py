@@ -135,6 +135,9 @@ def with_validation(data, fraction, *, seed=0):
 
     Returns:
         Dict of `Faces`, train's labels `float32` `(n, classes)` if they were.
+
+    Raises:
+        ValueError: If too few faces would stay to have some of each class; see `splits.holdout`.
     """
     train, validation = data["train"], data["validation"]
     rest, part = splits.holdout(
